@@ -152,6 +152,7 @@ class Setting:
     kind: Kind
     doc: str
     shown_default: str
+    is_secret: bool
 
     @property
     def flag(self) -> str:
@@ -165,7 +166,7 @@ class Setting:
         try:
             return self.kind.parse(text)
         except ValueError as error:
-            raise SettingsError(f"{source}: {error} (got {text!r})") from None
+            raise SettingsError(f"{source}: {error}" + ("" if self.is_secret else f" (got {text!r})")) from None
 
 
 def _setting(kind: Kind, default: Any, doc: str, *, shown: str | None = None, secret: bool = False) -> Any:
@@ -220,7 +221,7 @@ class Settings:
     allow_plaintext: bool = _setting(
         SWITCH,
         False,
-        "Take secrets over an unencrypted Kafka port that other machines can reach. Only behind something that encrypts.",
+        "Take secrets over an unencrypted Kafka port that other machines reach. Only behind something that encrypts.",
     )
     frame_bytes_max: int = _setting(
         SIZE, 100 * 2**20, "Largest request a Kafka client may send; more closes the connection."
@@ -247,10 +248,9 @@ class Settings:
     def load(
         cls, flags: Mapping[str, str] | None = None, environ: Mapping[str, str] = os.environ, config: str | None = None
     ) -> Self:
-        """Settings from flags (setting name -> text), variables and the TOML file `config` names. Raises SettingsError."""
-        return cls(
-            **(_from_file(config or environ.get(CONFIG_VARIABLE)) | _from_environ(environ) | _from_flags(flags or {}))
-        )
+        """Settings from flags (setting name -> text), variables and the TOML file `config`. Raises SettingsError."""
+        from_file = _from_file(config or environ.get(CONFIG_VARIABLE))
+        return cls(**(from_file | _from_environ(environ) | _from_flags(flags or {})))
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -333,7 +333,9 @@ def _text(value: Any) -> str:
 
 def _declared() -> tuple[Setting, ...]:
     return tuple(
-        Setting(f.name, f.metadata["kind"], f.metadata["doc"], f.metadata["shown"] or f"`{_text(f.default)}`")
+        Setting(
+            f.name, f.metadata["kind"], f.metadata["doc"], f.metadata["shown"] or f"`{_text(f.default)}`", not f.repr
+        )
         for f in fields(Settings)
     )
 
@@ -383,7 +385,7 @@ def _from_file(path: str | None) -> dict[str, Any]:
 def _nearest(name: str, known: list[str]) -> str:
     import difflib
 
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.85 if name.startswith(PREFIX) else 0.6)
     return f"; did you mean {near[0]}?" if near else "; docs/settings.md lists them all"
 
 
