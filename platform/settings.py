@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 PREFIX = "COLDSTREAM_"
 DATA_DIR_DEFAULT = "coldstream-data"
@@ -241,7 +242,7 @@ class Settings:
         put = object.__setattr__
         put(self, "data_dir", self.data_dir.absolute())
         put(self, "object_store", self.object_store or (self.data_dir / "objects").as_uri())
-        put(self, "database", self.database or f"sqlite:///{self.data_dir / 'coldstream.db'}")
+        put(self, "database", self.database or "sqlite:///" + quote(str(self.data_dir / "coldstream.db")))
         _check(self)
 
     @classmethod
