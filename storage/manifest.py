@@ -1,9 +1,9 @@
 """The manifest: which cold objects exist, whose they are and how far each has come.
 
 Always true: an object is named by a row before its first byte is sent, until the store confirmed that the object is
-gone; so no crash can leave an object that nobody will delete. Keys are never used twice. A partition's COMMITTED rows do
-not overlap. `storage` knows the manifest only as the `Manifest` protocol; the database behind it, and its clock, belong
-to whoever implements it. The states and their order are those of the lifecycle below.
+gone; so no crash can leave an object that nobody will delete. Keys are never used twice. COMMITTED rows of a partition
+do not overlap. `storage` knows the manifest only as the `Manifest` protocol; the database behind it, and its clock,
+belong to whoever implements it. The states and their order are those of the lifecycle below.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -38,15 +38,15 @@ class ManifestError(Exception):
     """The manifest refused, and nothing was changed."""
 
 
-class Fenced(ManifestError):
+class Fenced(ManifestError):  # noqa: N818 - the field's word for it
     """The caller no longer leads the partition (its leader epoch is not the row's), or the topic is gone."""
 
 
-class PrepareExpired(ManifestError):
+class PrepareExpired(ManifestError):  # noqa: N818 - says what happened to the row
     """The row is no longer PREPARED, or its time to live has passed: the object is garbage and will be collected."""
 
 
-class RangeTaken(ManifestError):
+class RangeTaken(ManifestError):  # noqa: N818 - says what is wrong
     """A COMMITTED row of the partition already covers some of these offsets."""
 
 
