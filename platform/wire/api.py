@@ -183,7 +183,7 @@ APIS: Mapping[int, Api] = MappingProxyType(
 )
 
 
-def offered(api_key: int, version: int) -> bool:
-    """Whether ApiVersions tells clients that they may send this."""
+def offered_versions(api_key: int) -> range | None:
+    """The versions that ApiVersions names for this API, oldest first; None when it is not offered at all."""
     api = APIS.get(api_key)
-    return api is not None and api.offers(version)
+    return None if api is None else range(api.offered_min, api.offered_max + 1)
