@@ -29,7 +29,7 @@ class MetadataPartition(NamedTuple):
     """A partition as clients are told it: leader -1 and an error when there is none."""
 
     error: int
-    index: int
+    partition: int
     leader_id: int
     leader_epoch: int
     replicas: Sequence[int]
