@@ -76,9 +76,9 @@ def make_upload(
     )
 
 
-def sealed_upload(directory: Path, seed: int, batches: int, *, base: int = 0, size: tuple[int, int] = (10, 3000)) -> tuple[
-    Upload, list[tuple[int, int, bytes]]
-]:  # fmt: skip
+def sealed_upload(
+    directory: Path, seed: int, batches: int, *, base: int = 0, size: tuple[int, int] = (10, 3000)
+) -> tuple[Upload, list[tuple[int, int, bytes]]]:
     """A contiguous segment file, and the upload of all of it."""
     made = make_batches(seed, batches, base=base, payload_bytes=size)
     path = directory / f"{base:020d}.log"
