@@ -63,6 +63,7 @@ class JoinResult:
     leader_id: str = ""
     skip_assignment: bool = False
     members: tuple[JoinedMember, ...] = ()  # for the leader only
+    why: str = ""  # for logs, where a limit refused the request: the protocol has no field for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ class SyncResult:
     protocol_type: str | None = None
     protocol_name: str | None = None
     assignment: bytes = b""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
