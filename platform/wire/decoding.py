@@ -201,7 +201,7 @@ class _Compiler:
         self._line(f"{indent}{target} = items")
 
     def _tags(self, known: list[Field], path: str) -> None:
-        """Tagged fields of a flexible struct, in any order; an unknown one is kept as it came."""
+        """Tagged fields of a flexible struct, in any order, as Kafka reads them; unknown ones are kept."""
         self._line(f" if pos >= end: raise ends({path + ' tags'!r}, pos, 1, end)")
         self._line(" m.unknown_tags = ()")
         self._line(" count = data[pos]")
@@ -230,7 +230,7 @@ class _Compiler:
         else:
             self._line("   unknown.append((tag, data[pos:end]))")
         self._line("   pos = end")
-        self._line("  if unknown: m.unknown_tags = tuple(unknown)")
+        self._line("  if unknown: m.unknown_tags = tuple(sorted(unknown))")
         self._line("  end = message_end")
 
 

@@ -194,9 +194,7 @@ class Struct(metaclass=_StructType):
     __slots__ = ("unknown_tags",)
 
     FIELDS: ClassVar[tuple[Field, ...]]
-    unknown_tags: Sequence[tuple[int, bytes]] = data(
-        default=()
-    )  # (tag, content), as received; every constructor takes it
+    unknown_tags: Sequence[tuple[int, bytes]] = data(default=())  # (tag, content) by tag
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
