@@ -96,7 +96,7 @@ class CatalogueChange:
     complete: bool
 
 
-def with_tenant() -> Select[tuple[Namespace, Tenant]]:
+def with_tenant() -> Select[Namespace, Tenant]:
     return select(Namespace, Tenant).join(Tenant, Tenant.id == Namespace.tenant_id)
 
 

@@ -78,14 +78,15 @@ class NotificationWatch:
     async def _connect(self) -> None:
         import asyncpg
 
+        driver: Any = asyncpg  # untyped
         try:
-            connection = await asyncpg.connect(
+            connection = await driver.connect(
                 self._dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "coldstream watch"}
             )
             await connection.add_listener(CHANNEL, self._notified)
             self._dirty = True  # what was notified before the LISTEN is unknown
             self._connection = connection
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, driver.PostgresError, driver.InterfaceError) as error:
             _log.warning("database change watch cannot connect", error=str(error))
         finally:
             self._connecting = None

@@ -171,10 +171,10 @@ async def touch_key(db: Database, key_id: str, now_ms: int, address: str | None 
         await session.execute(update(ApiKey).where(ApiKey.id == key_id, due).values(values))
 
 
-Joined = Row[tuple[ApiKey, ServiceAccount, Namespace, Tenant]]
+Joined = Row[ApiKey, ServiceAccount, Namespace, Tenant]
 
 
-def _keys() -> Select[tuple[ApiKey, ServiceAccount, Namespace, Tenant]]:
+def _keys() -> Select[ApiKey, ServiceAccount, Namespace, Tenant]:
     return (
         select(ApiKey, ServiceAccount, Namespace, Tenant)
         .join(ServiceAccount, ServiceAccount.id == ApiKey.service_account_id)

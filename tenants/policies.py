@@ -7,7 +7,7 @@ permissions; casbin interprets its matcher for every policy line, which no reque
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -18,8 +18,7 @@ from .names import Pattern
 from .roles import Role, rules_of
 from .rules import Operation, ResourceType, Rule, speaks_to
 
-if TYPE_CHECKING:
-    from casbin import Enforcer
+Enforcer = Any  # casbin.Enforcer, which has no types and is imported only when one is made
 
 MODEL = """
 [request_definition]
@@ -58,7 +57,7 @@ async def load_rules(
     return rules
 
 
-async def load_enforcer(session: AsyncSession, namespace_id: UUID) -> "Enforcer":
+async def load_enforcer(session: AsyncSession, namespace_id: UUID) -> Enforcer:
     """The namespace's whole policy with its keys as members of their service accounts."""
     keys = await session.execute(
         select(ApiKey.id, ApiKey.service_account_id)
@@ -71,12 +70,13 @@ async def load_enforcer(session: AsyncSession, namespace_id: UUID) -> "Enforcer"
 
 def make_enforcer(
     namespace_id: UUID, rules: Iterable[tuple[str, Rule]], members: Iterable[tuple[str, str]]
-) -> "Enforcer":
+) -> Enforcer:
     """A casbin enforcer of one namespace. Ask it `enforce(subject, namespace id, resource type, name, operation)`."""
     import casbin
 
+    library: Any = casbin  # untyped
     domain = str(namespace_id)
-    enforcer = casbin.Enforcer(casbin.Enforcer.new_model(text=MODEL))
+    enforcer: Enforcer = library.Enforcer(library.Enforcer.new_model(text=MODEL))
     logging.getLogger("casbin").setLevel(logging.ERROR)  # it would warn of every denial, with the request in the text
     enforcer.add_function("speaks_to", _speaks_to)
     enforcer.add_function("covers", _covers)

@@ -56,7 +56,7 @@ class NamespaceScope:
             raise NotFound(f"no key {key_id[:12]!r} in {self.path}")
         return row.ApiKey, row.ServiceAccount
 
-    def keys_query(self) -> Select[tuple[ApiKey, ServiceAccount]]:
+    def keys_query(self) -> Select[ApiKey, ServiceAccount]:
         return (
             select(ApiKey, ServiceAccount)
             .join(ServiceAccount, ServiceAccount.id == ApiKey.service_account_id)
@@ -70,7 +70,7 @@ class NamespaceScope:
             raise NotFound(f"no job {job_id} in {self.path}")
         return row
 
-    def _topics(self) -> Select[tuple[Topic]]:
+    def _topics(self) -> Select[Topic]:
         return select(Topic).where(Topic.namespace_id == self.id, Topic.deleted_at_ms.is_(None))
 
 
@@ -85,7 +85,7 @@ async def namespace_scope_by_id(session: AsyncSession, namespace_id: UUID) -> Na
     return await _one(session, with_tenant().where(Namespace.id == namespace_id), str(namespace_id))
 
 
-async def _one(session: AsyncSession, query: Select[tuple[Namespace, Tenant]], what: str) -> NamespaceScope:
+async def _one(session: AsyncSession, query: Select[Namespace, Tenant], what: str) -> NamespaceScope:
     live = query.where(Namespace.deleted_at_ms.is_(None), Tenant.deleted_at_ms.is_(None))
     row = (await session.execute(live)).one_or_none()
     if row is None:
