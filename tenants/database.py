@@ -45,7 +45,7 @@ NETWORK_FILE_SYSTEMS = {
     "afs",
     "fuse.sshfs",
 }
-_WRITES = "coldstream_writes"
+WRITES = "coldstream_writes"  # execution option: this connection begins IMMEDIATE
 _CLOCK = "coldstream_clock"
 
 
@@ -59,7 +59,7 @@ class Database:
     def __init__(self, url: DatabaseUrl, engine: AsyncEngine, clock: Callable[[], int] | None) -> None:
         self.url = url
         self._engine = engine
-        self._writing_engine = engine.execution_options(**{_WRITES: True})
+        self._writing_engine = engine.execution_options(**{WRITES: True})
         # Within a process writers take turns here, in order, instead of polling for SQLite's lock.
         self._turn: AbstractAsyncContextManager[object] = asyncio.Lock() if url.is_sqlite else nullcontext()
         self._clock = clock or (system_now_ms if url.is_sqlite else None)
@@ -172,7 +172,7 @@ def prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, False)
+        writes = connection.get_execution_options().get(WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

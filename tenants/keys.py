@@ -32,7 +32,7 @@ PUBLIC_MESSAGE = "Authentication failed"
 _TOKEN = re.compile(r"cs_(key|token)_([A-Za-z][A-Za-z0-9]{11})_([A-Za-z0-9]{43})([A-Za-z0-9]{6})", re.ASCII)
 _KEY_ID = re.compile(KEY_ID_PATTERN, re.ASCII)
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_NOBODYS_DIGEST = hashlib.sha256(b"no token has this digest").digest()
+NOBODYS_DIGEST = hashlib.sha256(b"no token has this digest").digest()
 
 
 class TokenKind(StrEnum):
@@ -131,7 +131,7 @@ async def authenticate_key(db: Database, username: str, password: str, now_ms: i
         raise AuthenticationFailed("malformed key id")
     async with db.read() as session:
         row = (await session.execute(_keys().where(ApiKey.id == username))).one_or_none()
-    expected = _NOBODYS_DIGEST if row is None else row.ApiKey.secret_sha256
+    expected = NOBODYS_DIGEST if row is None else row.ApiKey.secret_sha256
     right = hmac.compare_digest(digest_of(password), expected)
     if row is None:
         raise AuthenticationFailed("unknown key", username)

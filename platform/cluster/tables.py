@@ -118,6 +118,7 @@ class ColdSegmentRow(ClusterBase):
         ForeignKeyConstraint(["topic_id", "partition"], ["partitions.topic_id", "partitions.partition"]),
         CheckConstraint("base_offset >= 0 AND base_offset < end_offset", name="half_open_range"),
         CheckConstraint("(state = 'marked') = (marked_at_ms IS NOT NULL)", name="marked_since"),
+        Index("ix_cold_segments_partition", "topic_id", "partition", "state"),
         Index("ix_cold_segments_state", "state", "expires_at_ms", "marked_at_ms"),
         Index(
             "uq_cold_segments_committed_base",
