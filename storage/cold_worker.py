@@ -76,13 +76,15 @@ class ColdObject:
 class ChunkWanted:
     """The chunk that holds `offset`, or else the next one; with a timestamp, the first from there that reaches it.
 
-    `following` is the object after this one, for read-ahead across the border.
+    `following` is the object after this one, for read-ahead across the border. `file_was_gone` says that the answer to
+    the same question named a file that was not there any more.
     """
 
     object: ColdObject
     offset: int
     timestamp_ms: int | None = None
     following: ColdObject | None = None
+    file_was_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

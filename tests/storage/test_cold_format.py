@@ -1,4 +1,4 @@
-"""The cold object format: round trips, what damaged or hostile objects do, and the layout that other readers rely on."""
+"""The cold object format: round trips, what damaged or hostile objects do, the layout that other readers rely on."""
 
 import contextlib
 import dataclasses
