@@ -19,9 +19,12 @@ from typing import BinaryIO
 
 import msgspec
 
+from ...storage.cold_format import CorruptObject
 from ...storage.cold_tasks import ColdTasks
 from ...storage.cold_worker import ColdWorkerUnavailable
-from ...storage.store_url import open_store
+from ...storage.cold_writer import CorruptSegment
+from ...storage.object_store import ObjectStoreError
+from ...storage.store_url import InvalidStoreUrl, open_store
 from .. import logs
 from .messages import OPS, Configure, MessageTooLong, Reply, Request, frame, read_frame, to_error
 
