@@ -268,6 +268,13 @@ class Settings:
         return self.advertised_kafka or self.kafka
 
     @property
+    def kafka_reachable(self) -> Address:
+        """Where a process on this machine reaches the Kafka port: loopback when every interface is bound."""
+        if not self.kafka.is_unspecified:
+            return self.kafka
+        return Address("::1" if ":" in self.kafka.host else "127.0.0.1", self.kafka.port)
+
+    @property
     def lock_path(self) -> Path:
         return self.data_dir / "lock"
 

@@ -332,7 +332,7 @@ def up(
         inherited = os.environ if environ is None else environ
         child_environ = {k: v for k, v in inherited.items() if k != "COLDSTREAM_CONFIG"} | settings.as_environ()
         ensure_cluster_secret(settings)
-        if not is_prepared(settings):
+        if not _in_a_fork(is_prepared, settings):
             _prepare(prepare_command, child_environ, lock)
         child_environ.pop("COLDSTREAM_ADMIN_PASSWORD", None)
         return Supervisor(settings, lock, child_environ).run()
@@ -342,6 +342,17 @@ def up(
         return _refuse(f"{settings.data_dir}: {error.strerror or error}")
     finally:
         lock.release()
+
+
+def _in_a_fork(ask: Callable[[Settings], bool], settings: Settings) -> bool:
+    """The answer of a short-lived copy of this process, so that what it had to import is not kept for ever."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        with contextlib.suppress(Exception):  # whatever is wrong, `prepare` meets it again and says it
+            status = 0 if ask(settings) else 1
+        os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def _prepare(command: Sequence[str], environ: Mapping[str, str], lock: DataDirLock) -> None:

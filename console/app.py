@@ -1,0 +1,98 @@
+"""The console's ASGI application: one function wires it."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import text
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from .. import __version__
+from ..tenants.database import Database
+from . import failures, key_routes, platform_routes, tenant_routes, topic_routes
+from .config import ConsoleConfig
+from .dispatch import routes_of
+from .failures import Failure
+from .kafka import BrokerClient
+from .metrics import ConsoleMetrics
+from .middleware import OPERATION, Surroundings, request_id_of
+from .openapi import document
+from .operations import Operation, Services
+
+OPERATIONS: tuple[Operation, ...] = (
+    *platform_routes.OPERATIONS,
+    *tenant_routes.OPERATIONS,
+    *topic_routes.OPERATIONS,
+    *key_routes.OPERATIONS,
+)
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def build_app(config: ConsoleConfig, database: Database, broker: BrokerClient | None = None) -> ASGIApp:
+    """The application; whoever built the database disposes of it."""
+    if broker is None:
+        broker = BrokerClient(config.broker_host, config.broker_port, config.cluster_secret_path, config.tls_cert)
+    services = Services(config, database, broker)
+    metrics = ConsoleMetrics()
+    routes = [*routes_of(OPERATIONS, services), *_machine_routes(services, metrics)]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _http_failure})
+    app.router.redirect_slashes = False  # an address is right or it is not
+    return Surroundings(app, metrics, config.request_bytes_max)
+
+
+def _machine_routes(services: Services, metrics: ConsoleMetrics) -> list[Route]:
+    """What load balancers, Prometheus and API clients ask without a token."""
+    described = b""
+
+    async def openapi(request: Request) -> Response:
+        nonlocal described
+        request.scope[OPERATION] = "openapi"
+        described = described or msgspec.json.encode(document(OPERATIONS, __version__))
+        return Response(described, media_type="application/json")
+
+    async def healthz(request: Request) -> Response:
+        request.scope[OPERATION] = "healthz"
+        return PlainTextResponse("ok\n")
+
+    async def readyz(request: Request) -> Response:
+        request.scope[OPERATION] = "readyz"
+        checks = {"database": await _reaches(services.database), "broker": await services.broker.accepts()}
+        ready = all(checks.values())
+        shown = {name: "ok" if good else "unreachable" for name, good in checks.items()}
+        return JSONResponse({"ready": ready, "checks": shown}, 200 if ready else 503, {"Cache-Control": "no-store"})
+
+    async def exposition(request: Request) -> Response:
+        request.scope[OPERATION] = "metrics"
+        return Response(metrics.exposition(), media_type=EXPOSITION)
+
+    return [
+        Route("/api/v1/openapi.json", openapi),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", exposition),
+    ]
+
+
+async def _reaches(database: Database) -> bool:
+    try:
+        async with database.read() as session:
+            await session.execute(text("SELECT 1"))
+    except Exception:  # whatever a driver throws: the answer is no, and the log of the request that needs it says why
+        return False
+    return True
+
+
+async def _http_failure(request: Request, error: Any) -> Response:
+    """What the router itself refuses, in our shape."""
+    if error.status_code == 404:
+        failure = failures.not_found()
+    elif error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        failure = Failure(405, "method_not_allowed", f"this address takes {allowed}", headers=error.headers)
+    else:
+        failure = Failure(error.status_code, "http_error", str(error.detail), headers=error.headers)
+    return failures.answer(failure, request_id_of(request))

@@ -1,0 +1,93 @@
+"""What belongs to no single tenant: who I am, jobs, and the audit log."""
+
+from uuid import UUID
+
+from ..tenants import audit
+from ..tenants.errors import InvalidArgument
+from ..tenants.jobs import JobEntry, get_job
+from ..tenants.scope import namespace_scope
+from . import schemas
+from .operations import Call, Operation
+from .schemas import time_of, time_of_or_none
+
+
+def job_view(job: JobEntry) -> schemas.JobView:
+    return schemas.JobView(
+        id=str(job.id),
+        kind=job.kind,
+        state=job.state.value,
+        progress=dict(job.progress),
+        error=job.error,
+        attempts=job.attempts,
+        created_by=job.created_by,
+        created_at=time_of(job.created_at_ms),
+        updated_at=time_of(job.updated_at_ms),
+        finished_at=time_of_or_none(job.finished_at_ms),
+    )
+
+
+async def show_me(call: Call) -> schemas.Me:
+    return call.member
+
+
+async def show_job(call: Call) -> schemas.JobView:
+    async with call.database.read() as session:
+        return job_view(await get_job(session, UUID(call.path["job_id"])))
+
+
+async def list_audit(call: Call, query: schemas.AuditFilter) -> schemas.AuditList:
+    if (query.tenant is None) != (query.namespace is None):
+        raise InvalidArgument("tenant and namespace belong together: give both, or neither for the whole platform")
+    async with call.database.read() as session:
+        namespace_id = None
+        if query.tenant is not None and query.namespace is not None:
+            namespace_id = (await namespace_scope(session, query.tenant, query.namespace)).id
+        rows = await audit.entries(session, namespace_id=namespace_id, limit=query.limit, before_seq=query.before)
+    return schemas.AuditList(
+        entries=[
+            schemas.AuditView(
+                seq=row.seq,
+                at=time_of(row.at_ms),
+                actor_kind=row.actor_kind,
+                actor=row.actor_name,
+                action=row.action,
+                object_kind=row.object_kind,
+                object_id=row.object_id,
+                object_name=row.object_name,
+                before=row.before,
+                after=row.after,
+            )
+            for row in rows
+        ]
+    )
+
+
+OPERATIONS = (
+    Operation(
+        name="show_me",
+        method="GET",
+        path="/api/v1/me",
+        summary="The member whose token this is",
+        handler=show_me,
+        answer=schemas.Me,
+        everyone=True,
+    ),
+    Operation(
+        name="show_job",
+        method="GET",
+        path="/api/v1/jobs/{job_id}",
+        summary="One job: its state, progress, and what went wrong",
+        handler=show_job,
+        answer=schemas.JobView,
+    ),
+    Operation(
+        name="list_audit",
+        method="GET",
+        path="/api/v1/audit",
+        summary="Who changed what, newest first",
+        handler=list_audit,
+        query=schemas.AuditFilter,
+        answer=schemas.AuditList,
+        errors=(404,),
+    ),
+)
