@@ -1,0 +1,304 @@
+"""One client connection: frames in, answers out, in the order the requests came.
+
+Always true: every answer leaves in request order; an `acks=all` answer leaves only after its commit round; at most one
+request per connection is being answered by a task, and while one is, later frames wait unread; nothing here waits on
+SQL or the object store for a produce or a hot fetch, and those two make no task (PERFORMANCE, "What the hot path does").
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..wire.api import ApiKey
+from ..wire.errors import Malformed
+from ..wire.header import RequestHeader, decode_request_header
+from .context import Caller
+from .dispatch import Refused, answer_bytes, begin
+from .fetch import FetchJob
+from .intake import FrameIntake, FrameRefused
+from .produce import ProduceRound
+from .sign_in import SignIn
+
+if TYPE_CHECKING:
+    from .services import Services
+
+log = logging.getLogger("coldstream.connection")
+
+FRAME_BYTES_MAX_BEFORE_SIGN_IN = 64 * 1024
+HELD_BYTES_MAX = 256 * 1024  # input kept for a busy connection before its socket is left alone
+ANSWERS_WAITING_MAX = 4096  # produce answers waiting for their commit round
+READY_BUFFERS_MAX = 512  # answers gathered before they are written in the middle of a read
+
+Buffers = Sequence[bytes | bytearray | memoryview]
+
+
+class Answer(NamedTuple):
+    """Buffers of one response, to be written when the commit round `ticket` is complete."""
+
+    ticket: int
+    buffers: Buffers
+
+
+class Connection(asyncio.BufferedProtocol):
+    """A Kafka connection; `caller` is who has signed in."""
+
+    __slots__ = (
+        "_answers", "_busy", "_close_reason", "_in_read", "_paused_reading", "_produce", "_ready", "_task", "_transport", "_write_paused",
+        "caller", "client_host", "client_id", "fetch_rotation", "intake", "is_loopback", "peer", "read_began_s", "services", "sign_in", "waiting_fetch",
+    )  # fmt: skip
+
+    def __init__(self, services: "Services") -> None:
+        self.services = services
+        self.intake = FrameIntake(services.receive, FRAME_BYTES_MAX_BEFORE_SIGN_IN)
+        self.sign_in = SignIn(self)
+        self.caller: Caller | None = None
+        self.client_id = ""
+        self.peer = "?"
+        self.client_host = "?"
+        self.is_loopback = False
+        self.fetch_rotation = 0
+        self.waiting_fetch: FetchJob | None = None
+        self.read_began_s = 0.0
+        self._produce = ProduceRound(self)
+        self._answers: deque[Answer] = deque()
+        self._ready: list[bytes | bytearray | memoryview] = []
+        self._in_read = False
+        self._busy = False
+        self._write_paused = False
+        self._paused_reading = False
+        self._transport: Any = None
+        self._task: asyncio.Task[None] | None = None
+        self._close_reason: str | None = None
+
+    # what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self.client_host = str(peer[0]) if peer else "?"
+        self.peer = f"{peer[0]}:{peer[1]}" if peer else "?"
+        self.is_loopback = self.client_host in ("127.0.0.1", "::1")
+        self.services.connections.add(self)
+        reason = self.services.refuses_connections()
+        if reason is not None:
+            self.close(reason)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.intake.buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.services.metrics.bytes_in += nbytes
+        self.intake.received(nbytes)
+        self._work()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.services.connections.discard(self)
+        self.services.waiting_acks.discard(self)
+        self._answers.clear()
+        self.intake.drop_spill()
+        if self.waiting_fetch is not None:
+            self.waiting_fetch.leave()
+        if self._task is not None:
+            self._task.cancel()
+        if self._close_reason is None and exc is not None:
+            log.info("connection lost", extra={"client": self.peer, "client_id": self.client_id, "reason": str(exc)})
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        self._continue()
+
+    # frames in
+
+    def _work(self) -> None:
+        """Handle the whole frames at hand, then write every answer that is ready in one go."""
+        intake = self.intake
+        self._in_read = True
+        self.read_began_s = perf_counter()
+        reason: str | None = None
+        try:
+            while not self._stopped() and intake.next_frame():
+                self._handle(intake.view, intake.start, intake.end)
+                if len(self._ready) > READY_BUFFERS_MAX:
+                    self._write_ready()
+        except FrameRefused as refused:
+            reason = f"refused {refused}"
+        except Malformed as malformed:
+            reason = f"malformed request: {malformed}"
+        except Refused as refused:
+            reason = str(refused)
+        except Exception as error:
+            log.exception("request failed", extra={"client": self.peer, "client_id": self.client_id})
+            reason = f"internal error: {type(error).__name__}"
+        finally:
+            # Queued appends point into the receive buffer: they are written before anything else happens to it.
+            self._produce.finish()
+            self._in_read = False
+        self._write_ready()
+        if reason is not None:
+            self.close(reason)
+            return
+        intake.settle()
+        self._mind_reading()
+
+    def _stopped(self) -> bool:
+        return (
+            self._busy
+            or self._write_paused
+            or len(self._answers) >= ANSWERS_WAITING_MAX
+            or self._close_reason is not None
+        )
+
+    def _handle(self, view: memoryview, start: int, end: int) -> None:
+        if self.sign_in.expects_raw_token:
+            self.sign_in.raw_token(bytes(view[start:end]))
+            return
+        header = decode_request_header(view, start, end)
+        if self.caller is None or not self.sign_in.is_complete:
+            self._produce.finish()
+            self.client_id = header.client_id or ""
+            self.sign_in.request(header, view, end)
+            return
+        if header.api_key == ApiKey.PRODUCE:
+            self._produce.handle(self.caller, header, view, end)
+            return
+        self._produce.finish()
+        if header.api_key == ApiKey.FETCH:
+            FetchJob.begin(self, self.caller, header, view, end)
+            return
+        if header.api_key in (ApiKey.SASL_HANDSHAKE, ApiKey.SASL_AUTHENTICATE):
+            self.sign_in.request(header, view, end)
+            return
+        self.client_id = header.client_id or ""
+        self.dispatch(self.caller, header, view, end)
+
+    def dispatch(self, caller: Caller | None, header: RequestHeader, view: memoryview, end: int) -> None:
+        """Answer a request by its registered handler, now or by a task."""
+        answer = begin(self.services, caller, header, view, end, self.client_host)
+        if isinstance(answer, bytes):
+            self.answered(header, answer)
+        else:
+            self.answer_later(header, answer)
+
+    def answer_later(self, header: RequestHeader, answer: Awaitable[Any]) -> None:
+        """Let a task find the answer; frames that follow wait until it is there."""
+        self._busy = True
+        self._task = asyncio.ensure_future(self._await_answer(header, answer, self.read_began_s))
+
+    async def _await_answer(self, header: RequestHeader, answer: Awaitable[Any], began_s: float) -> None:
+        try:
+            response = answer_bytes(header, await answer)
+        except Refused as refused:
+            self.close(str(refused))
+            return
+        except Exception as error:
+            log.exception("request failed", extra={"client": self.peer, "api": ApiKey(header.api_key).name})
+            self.close(f"internal error: {type(error).__name__}")
+            return
+        self._task = None
+        self.read_began_s = began_s
+        self.answered(header, response)
+        self.wake()
+
+    def hold(self) -> None:
+        """Frames that follow wait until `wake`: the current request is answered later, by a callback."""
+        self._busy = True
+
+    def wake(self) -> None:
+        """The request that held the connection is answered."""
+        self._busy = False
+        self._continue()
+
+    def _continue(self) -> None:
+        """Look again at what was held while the connection could not go on."""
+        if self._in_read or self._close_reason is not None or self._transport.is_closing():
+            return
+        if self.intake.held_bytes:
+            self.intake.received(0)
+            self._work()
+        else:
+            self._mind_reading()
+
+    def _mind_reading(self) -> None:
+        """Stop reading from a client that is far ahead, go on with one that is not."""
+        too_far = self._stopped() and self.intake.held_bytes > HELD_BYTES_MAX
+        if too_far != self._paused_reading and not self._transport.is_closing():
+            self._paused_reading = too_far
+            if too_far:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    # answers out
+
+    def answered(self, header: RequestHeader, response: bytes) -> None:
+        """Queue the answer of one request and count it."""
+        self.services.metrics.answered(header.api_key, perf_counter() - self.read_began_s)
+        self.respond((response,))
+
+    def respond(self, buffers: Buffers) -> None:
+        """Queue one response behind those before it."""
+        if self._answers:
+            self._answers.append(Answer(0, buffers))
+            return
+        self._ready.extend(buffers)
+        if not self._in_read:
+            self._write_ready()
+
+    def respond_after(self, ticket: int, buffers: Buffers) -> None:
+        """Queue one response that must not leave before the commit round `ticket` is complete."""
+        self._answers.append(Answer(ticket, buffers))
+        self.services.waiting_acks.add(self)
+
+    def release(self, completed: int) -> None:
+        """Commit rounds up to `completed` are done: send what waited for them."""
+        answers = self._answers
+        full = len(answers) >= ANSWERS_WAITING_MAX
+        while answers and answers[0].ticket <= completed:
+            self._ready.extend(answers.popleft().buffers)
+        if not answers:
+            self.services.waiting_acks.discard(self)
+        self._write_ready()
+        if full:
+            self._continue()
+
+    def _write_ready(self) -> None:
+        if not self._ready:
+            return
+        ready, self._ready = self._ready, []
+        if self._transport is None or self._transport.is_closing():
+            return
+        self.services.metrics.bytes_out += sum(map(len, ready))
+        if len(ready) == 1:
+            self._transport.write(ready[0])
+        else:
+            self._transport.writelines(ready)
+
+    # the end
+
+    def close(self, reason: str, *, expected: bool = False) -> None:
+        """Close, and say in the log why; answers that are ready still leave."""
+        if self._close_reason is not None:
+            return
+        self._close_reason = reason
+        caller = self.caller.name if self.caller else None
+        log.log(
+            logging.INFO if expected else logging.WARNING,
+            "connection closed",
+            extra={"client": self.peer, "client_id": self.client_id, "principal": caller, "reason": reason},
+        )
+        if self._transport is not None:
+            self._transport.close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being answered: a clean shutdown may close it."""
+        return not self._busy and not self._answers

@@ -1,0 +1,301 @@
+"""The broker process: builds every part, in order, in one function; serves; takes it all down in reverse.
+
+Always true: the ready line is written only when clients can sign in, produce and consume; after a failed fsync the
+process ends without acknowledging anything more (DURABILITY 2), and its next start re-reads what may not be on disk.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...storage.cold_reader import ColdReader
+from ...storage.commit_rounds import CommitRounds
+from ...storage.disk import Disk, OsDisk
+from ...storage.open_files import OpenFiles
+from ...tenants.catalogue import versions
+from ...tenants.database import Database
+from .. import logs as log_lines
+from ..cluster.manifests import SqlManifest
+from ..cluster.membership import BrokerRegistration, register_broker
+from ..data_dir import DataDirError, DataDirLock
+from ..groups.coordinator import Coordinator
+from ..groups.limits import GroupLimits
+from ..groups.seams import LoopClock
+from ..settings import Address, Settings, SettingsError
+from ..worker.client import ColdWorkerProcess
+from ..worker.messages import Configure
+from . import apis  # noqa: F401 - fills the registry
+from .authentication import Authentication
+from .catalogue_follower import CatalogueFollower
+from .connection import Connection
+from .group_log import GroupLogs
+from .housekeeping import Housekeeping
+from .identity import confirm, load_identity
+from .lease import keep_lease
+from .metrics import BrokerCollector, BrokerMetrics
+from .metrics_server import MetricsServer
+from .namespace import Topic
+from .partition_logs import PartitionLogs
+from .producer_ids import ProducerIds
+from .services import Services
+from .slow_reads import SlowReads
+from .tiering import Tiering
+from .watch import DatabaseWatch, close_expired
+
+log = logging.getLogger("coldstream.broker")
+
+SHUTDOWN_DRAIN_S = 3.0
+LISTEN_BACKLOG = 1024
+STATUS_STORAGE_FAILED = 70
+
+
+class Broker:
+    """One running broker. `start` builds it, `stop` takes it down; tests run it in their own process, on their own disk."""
+
+    def __init__(self, settings: Settings, disk: Disk | None = None) -> None:
+        self.settings = settings
+        self.disk: Disk = disk if disk is not None else OsDisk()
+        self.failed: asyncio.Future[BaseException] | None = None
+        self.address = settings.kafka
+        self.services: Services
+        self._background: list[asyncio.Task[None]] = []
+        self._undo: list[Callable[[], object]] = []
+
+    async def start(self) -> None:
+        """Build everything and listen. Raises OSError, DatabaseBehind, LogError, SQLAlchemyError, ObjectStoreError."""
+        settings = self.settings
+        loop = asyncio.get_running_loop()
+        self.failed = loop.create_future()
+        metrics = BrokerMetrics()
+        starting = asyncio.create_task(ColdWorkerProcess.start(worker_configuration(settings)))  # beside the rest
+        database = Database.open(settings.database)
+        seen = await versions(database)
+        registration = await self._register(database)
+        files = OpenFiles(self.disk)
+        rounds = CommitRounds(self.disk, settings.data_dir, loop)
+        rounds.on_failed = self._storage_failed
+        logs = PartitionLogs(settings.data_dir, self.disk, files, rounds.dirty)
+        group_logs = GroupLogs.open(settings.data_dir, self.disk, files, rounds, registration.epoch, Services.now_ms)
+        worker = await starting
+        coordinator = Coordinator(
+            group_logs,
+            LoopClock(loop),
+            GroupLimits(initial_rebalance_delay_ms=settings.group_initial_rebalance_delay_ms),
+        )
+        manifest = SqlManifest(database, registration.cluster_id)
+
+        def topic_gone(topic: Topic) -> None:
+            coordinator.drop_topics([topic.id])
+
+        follower = CatalogueFollower(database, registration, logs, Services.now_ms, topic_gone)
+        cold = ColdReader(worker)
+        tiering = Tiering(settings, database, registration, manifest, worker, logs, follower, metrics, Services.now_ms)
+        self.services = services = Services(
+            settings=settings,
+            loop=loop,
+            database=database,
+            broker_id=registration.broker_id,
+            metrics=metrics,
+            rounds=rounds,
+            logs=logs,
+            follower=follower,
+            coordinator=coordinator,
+            group_log=group_logs,
+            authentication=Authentication(
+                database, follower.namespace, read_secret(settings.cluster_secret_path), Services.now_ms
+            ),
+            cold=cold,
+            slow_reads=SlowReads(cold, metrics),
+            tiering=tiering,
+            producer_ids=ProducerIds(database),
+            worker=worker,
+        )
+        await asyncio.gather(follower.start(), coordinator.load())
+        await tiering.load()
+        await self._listen(services)
+        metrics_server = MetricsServer(settings.broker_metrics, BrokerCollector(services), self._trouble)
+        self._undo.append(metrics_server.close)
+        for name, coroutine in (
+            ("database watch", DatabaseWatch(services, seen).run()),
+            ("key expiry", close_expired(services)),
+            ("lease", keep_lease(database, registration, self._storage_failed)),
+            ("housekeeping", Housekeeping(services).run()),
+            ("tiering", tiering.run()),
+        ):
+            task = asyncio.create_task(coroutine, name=name)
+            task.add_done_callback(self._background_ended)
+            self._background.append(task)
+
+    async def _register(self, database: Database) -> BrokerRegistration:
+        identity = load_identity(self.settings.data_dir)
+        registration = await register_broker(database, identity.data_dir_id, str(self.settings.advertised))
+        confirm(self.settings.data_dir, identity, registration)
+        return registration
+
+    async def _listen(self, services: Services) -> None:
+        settings = self.settings
+        listening = bind(settings.kafka)
+        bound: int = listening.getsockname()[1]
+        self.address = Address(settings.kafka.host, bound)
+        advertised = settings.advertised
+        services.advertised = Address(advertised.host, advertised.port or bound)
+        self._server = await services.loop.create_server(
+            lambda: Connection(services), sock=listening, backlog=LISTEN_BACKLOG, ssl=tls_context(settings)
+        )
+
+    def _trouble(self) -> str | None:
+        return "storage has failed" if self.failed is not None and self.failed.done() else None
+
+    def _storage_failed(self, error: BaseException) -> None:
+        if self.failed is not None and not self.failed.done():
+            self.failed.set_result(error)
+
+    def _background_ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background work ended", extra={"work": task.get_name(), "error": repr(error)}, exc_info=error)
+            self._storage_failed(error)
+
+    async def stop(self) -> None:
+        """Stop taking requests, let answers out, close every log cleanly."""
+        services = self.services
+        services.stopping = True
+        self._server.close()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._drain(services)
+        for undo in self._undo:
+            undo()
+        services.slow_reads.close()
+        await services.rounds.drain()
+        await asyncio.to_thread(services.logs.close_all)
+        await asyncio.to_thread(services.group_log.close)
+        services.rounds.close()
+        await services.worker.close()
+        await services.database.dispose()
+
+    async def _drain(self, services: Services) -> None:
+        """Wait for acknowledgements that are under way, then close every connection."""
+        deadline_s = services.loop.time() + SHUTDOWN_DRAIN_S
+        while services.waiting_acks and services.loop.time() < deadline_s:
+            await asyncio.sleep(0.01)
+        for connection in tuple(services.connections):
+            connection.close("the broker is shutting down", expected=True)
+        while services.connections and services.loop.time() < deadline_s:
+            await asyncio.sleep(0.01)
+
+
+def bind(address: Address) -> socket.socket:
+    """A listening socket's address, taken. Raises OSError that names the address."""
+    family, kind, protocol, _, where = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listening = socket.socket(family, kind, protocol)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(where)
+    except OSError as error:
+        listening.close()
+        raise OSError(error.errno, f"cannot listen on {address} (setting kafka): {error.strerror}") from None
+    return listening
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """TLS for the Kafka port, when a certificate is given."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    return context
+
+
+def worker_configuration(settings: Settings) -> Configure:
+    """What the cold worker is started for."""
+    return Configure(
+        store_url=settings.object_store,
+        directory=str(settings.cache_dir),
+        cache_bytes_max=settings.cache_bytes_max,
+        cache_files_max=settings.cache_files_max,
+        log_level=settings.log_level,
+    )
+
+
+def read_secret(path: Path) -> bytes:
+    """The secret that signs the console's tokens."""
+    return bytes.fromhex(path.read_text().strip())
+
+
+async def serve(settings: Settings, report: Callable[[dict[str, str]], None], lifeline_fd: int | None) -> int:
+    """Run a broker until a signal, the end of the lifeline, or a failure of its storage; the exit status."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if lifeline_fd is not None:
+        loop.add_reader(lifeline_fd, stop.set)
+    broker = Broker(settings)
+    try:
+        await broker.start()
+    except Exception as error:
+        log.error("the broker cannot start", extra={"error": str(error)}, exc_info=error)
+        report({"error": str(error) or type(error).__name__})
+        return 1
+    report({"ready": str(broker.address)})
+    log.info("listening", extra={"kafka": str(broker.address), "advertised": str(broker.services.advertised)})
+    assert broker.failed is not None
+    stopped = asyncio.ensure_future(stop.wait())
+    waited_for: set[asyncio.Future[Any]] = {stopped, broker.failed}
+    await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+    if broker.failed.done():
+        # Nothing may be acknowledged any more, and a clean close would claim that it is all on disk: end here.
+        log.critical("storage failed, the broker ends at once", extra={"error": repr(broker.failed.result())})
+        logging.shutdown()
+        os._exit(STATUS_STORAGE_FAILED)
+    await broker.stop()
+    log.info("stopped")
+    return 0
+
+
+def report_to(fd: int | None) -> Callable[[dict[str, str]], None]:
+    """How a start is reported: one JSON line to the supervisor's pipe, or to stdout when run by hand."""
+
+    def report(said: dict[str, str]) -> None:
+        line = json.dumps(said) + "\n"
+        if fd is None:
+            print(line, end="", flush=True)
+        else:
+            os.write(fd, line.encode())
+            os.close(fd)
+
+    return report
+
+
+def run() -> int:
+    """The process's entry."""
+    ready_fd, lifeline_fd = (
+        int(fd) if (fd := os.environ.get(name)) else None for name in ("COLDSTREAM_READY_FD", "COLDSTREAM_LIFELINE_FD")
+    )
+    report = report_to(ready_fd)
+    try:
+        settings = Settings.from_environ()
+        log_lines.configure(settings.log_level, process="broker")
+        lock = None if ready_fd is not None else DataDirLock.acquire(settings)  # a supervisor holds it for its children
+    except (SettingsError, DataDirError) as error:
+        print(f"coldstream: {error}", file=sys.stderr)
+        return 1
+    import uvloop
+
+    try:
+        return uvloop.run(serve(settings, report, lifeline_fd))
+    finally:
+        if lock is not None:
+            lock.release()

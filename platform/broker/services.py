@@ -1,0 +1,123 @@
+"""What every connection and handler of one broker shares; built once by `main`."""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...storage.cold_reader import ColdReader
+from ...storage.commit_rounds import CommitRounds
+from ...storage.log import Log
+from ...tenants.database import Database
+from ...tenants.permissions import Permissions
+from ..groups.coordinator import Coordinator
+from ..settings import Address, Settings
+from ..worker.client import ColdWorkerProcess
+from .authentication import Authentication
+from .catalogue_follower import CatalogueFollower
+from .context import Caller
+from .group_log import GroupLogs
+from .intake import ReceiveBuffer
+from .metrics import BrokerMetrics
+from .partition_logs import PartitionLogs
+from .producer_ids import ProducerIds
+from .slow_reads import SlowReads
+from .tiering import Tiering
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+
+class Services:
+    """The parts of one running broker."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        database: Database,
+        broker_id: int,
+        metrics: BrokerMetrics,
+        rounds: CommitRounds,
+        logs: PartitionLogs,
+        follower: CatalogueFollower,
+        coordinator: Coordinator,
+        group_log: GroupLogs,
+        authentication: Authentication,
+        cold: ColdReader,
+        slow_reads: SlowReads,
+        tiering: Tiering,
+        producer_ids: ProducerIds,
+        worker: ColdWorkerProcess,
+    ) -> None:
+        self.settings = settings
+        self.loop = loop
+        self.database = database
+        self.broker_id = broker_id
+        self.metrics = metrics
+        self.rounds = rounds
+        self.logs = logs
+        self.follower = follower
+        self.coordinator = coordinator
+        self.group_log = group_log
+        self.authentication = authentication
+        self.cold = cold
+        self.slow_reads = slow_reads
+        self.tiering = tiering
+        self.producer_ids = producer_ids
+        self.worker = worker
+        self.receive = ReceiveBuffer()
+        self.connections: set[Connection] = set()
+        self.waiting_acks: set[Connection] = set()
+        self.advertised: Address = settings.advertised
+        self.stopping = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        rounds.on_completed = self._round_completed
+
+    @staticmethod
+    def now_ms() -> int:
+        """Wall time in milliseconds, as record timestamps count it."""
+        return time.time_ns() // 1_000_000
+
+    def keep(self, task: "asyncio.Future[Any]") -> None:
+        """Hold a reference to a task until it is done: the loop itself holds none."""
+        if isinstance(task, asyncio.Task):
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine in the background."""
+        self.keep(asyncio.ensure_future(coroutine))
+
+    def refuses_connections(self) -> str | None:
+        """Why a new connection is not welcome, or none."""
+        if self.stopping:
+            return "the broker is shutting down"
+        if len(self.connections) > self.settings.connections_max:
+            return f"more than {self.settings.connections_max} connections (setting connections_max)"
+        return None
+
+    def anonymous_caller(self) -> Caller | None:
+        """Who an unauthenticated client on loopback is, if the setting `anonymous` names a namespace."""
+        if self.settings.anonymous is None:
+            return None
+        tenant, _, name = self.settings.anonymous.partition("/")
+        view = self.follower.namespace_named(tenant, name)
+        return Caller("anonymous", None, view, Permissions.everything(), None, None) if view else None
+
+    def session_lifetime_ms(self, caller: Caller) -> int:
+        """How long a sign-in lasts: until the key expires (KIP-368), else without limit (0)."""
+        return max(1, caller.expires_at_ms - self.now_ms()) if caller.expires_at_ms is not None else 0
+
+    def _round_completed(self, ticket: int, logs: Sequence[Log]) -> None:
+        """A commit round is durable: send acknowledgements, then wake the fetches that wait for these logs."""
+        self.metrics.commit_rounds += 1
+        self.group_log.completed(ticket)
+        for connection in tuple(self.waiting_acks):
+            connection.release(ticket)
+        for partition_log in logs:
+            partition = self.logs.partition_of.get(partition_log)
+            if partition is not None and partition.waiting:
+                for fetch in tuple(partition.waiting):
+                    fetch.poke()
