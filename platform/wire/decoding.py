@@ -93,7 +93,8 @@ class _Compiler:
             self._line(" m.unknown_tags = ()")
         self._line(" return m, pos")
         scope = {**self.scope, "struct": struct, "new": object.__new__}
-        exec("\n".join(self.lines), scope)  # noqa: S102 - made of our own descriptions only
+        source = compile("\n".join(self.lines), f"<decode {struct.__name__} v{self.version}>", "exec")
+        exec(source, scope)  # noqa: S102 - made of our own descriptions only
         decoder: Decoder = scope["decode"]
         self.decoders[struct] = decoder
         return decoder

@@ -56,7 +56,8 @@ class _Compiler:
         self._flush(" ")
         if len(self.lines) == 1:
             self._line(" pass")
-        exec("\n".join(self.lines), self.scope)  # noqa: S102 - made of our own descriptions only
+        source = compile("\n".join(self.lines), f"<encode {struct.__name__} v{self.version}>", "exec")
+        exec(source, self.scope)  # noqa: S102 - made of our own descriptions only
         encoder: Encoder = self.scope.pop("encode")
         self.encoders[struct] = encoder
         return encoder

@@ -228,6 +228,11 @@ def encode_one_result(
             form.size - 4, correlation_id, 1, len(topic), topic, 1,
             index, error, base_offset, append_time_ms, log_start, 0, -1, throttle_ms,
         )  # fmt: skip
+    if version >= 5:
+        return form.pack(
+            form.size - 4, correlation_id, 1, len(topic), topic, 1,
+            index, error, base_offset, append_time_ms, log_start, throttle_ms,
+        )  # fmt: skip
     return _encode_many(
         version, correlation_id, [(topic, [(index, error, base_offset, append_time_ms, log_start, None)])], throttle_ms
     )
