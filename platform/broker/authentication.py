@@ -60,7 +60,7 @@ class Authentication:
         try:
             principal = await authenticate_key(self._database, username, password, self._now_ms())
         except AuthenticationFailed as failed:
-            raise SignInRefused(f"key {username[:64]!r}: {failed.reason}", told_about(failed)) from None
+            raise SignInRefused(f"key {username[:64]!r}: {failed.reason}", str(failed) if failed.proven else NOT_PROVEN) from None
         view = self._namespace(principal.namespace_id)
         if view is None:
             raise SignInRefused(
@@ -91,11 +91,6 @@ class Authentication:
             raise SignInRefused(f"console token: namespace {namespace_id} is not loaded", "the namespace is gone")
         permissions = Permissions.everything() if role == "admin" else Permissions.read_only()
         return Caller("console", None, view, permissions, expires_at_ms, None)
-
-
-def told_about(failed: AuthenticationFailed) -> str:
-    """What the client may know: the reason only when it proved to hold the secret."""
-    return f"Authentication failed: {failed.reason}" if failed.secret_was_right else NOT_PROVEN
 
 
 def parse_plain(token: bytes) -> tuple[str, str]:
