@@ -242,11 +242,15 @@ _ONE: dict[tuple[int, int], Struct] = {}  # (version, bytes of topic): bounded, 
 
 
 def _one_result_form(version: int, topic_bytes: int) -> Struct:
+    """Size, correlation id, counts and topic; then index, error, three offsets and times; then what closes the
+    version."""
     if version >= 13:
         return Struct(">iiBB16sBihqqqBBBBiB")
     if version >= 9:
         return Struct(f">iiBBB{topic_bytes}sBihqqqBBBBiB")
-    return Struct(f">iiih{topic_bytes}siihqqqihi")
+    if version == 8:
+        return Struct(f">iiih{topic_bytes}siihqqqihi")
+    return Struct(f">iiih{topic_bytes}siihqqqi")
 
 
 _SIZE_CORRELATION = Struct(">ii")
