@@ -60,7 +60,9 @@ class Authentication:
         try:
             principal = await authenticate_key(self._database, username, password, self._now_ms())
         except AuthenticationFailed as failed:
-            raise SignInRefused(f"key {username[:64]!r}: {failed.reason}", str(failed) if failed.proven else NOT_PROVEN) from None
+            raise SignInRefused(
+                f"key {username[:64]!r}: {failed.reason}", str(failed) if failed.proven else NOT_PROVEN
+            ) from None
         view = self._namespace(principal.namespace_id)
         if view is None:
             raise SignInRefused(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..wire.api import ApiKey
 from ..wire.errors import Malformed
+from ..wire.frames import STRANGER_FRAME_BYTES_MAX, frame_bytes_limit
 from ..wire.header import RequestHeader, decode_request_header
 from .context import Caller
 from .dispatch import Refused, answer_bytes, begin
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("coldstream.connection")
 
-FRAME_BYTES_MAX_BEFORE_SIGN_IN = 64 * 1024
 HELD_BYTES_MAX = 256 * 1024  # input kept for a busy connection before its socket is left alone
 ANSWERS_WAITING_MAX = 4096  # produce answers waiting for their commit round
 READY_BUFFERS_MAX = 512  # answers gathered before they are written in the middle of a read
@@ -47,18 +47,18 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_answers", "_busy", "_close_reason", "_in_read", "_paused_reading", "_produce", "_ready", "_task", "_transport", "_write_paused",
-        "caller", "client_host", "client_id", "fetch_rotation", "intake", "is_loopback", "peer", "read_began_s", "services", "sign_in", "waiting_fetch",
+        "caller", "client_host", "client_id", "fetch_rotation", "intake", "may_be_anonymous", "peer", "read_began_s", "services", "sign_in", "waiting_fetch",
     )  # fmt: skip
 
     def __init__(self, services: "Services") -> None:
         self.services = services
-        self.intake = FrameIntake(services.receive, FRAME_BYTES_MAX_BEFORE_SIGN_IN)
+        self.intake = FrameIntake(services.receive, STRANGER_FRAME_BYTES_MAX)
         self.sign_in = SignIn(self)
         self.caller: Caller | None = None
         self.client_id = ""
         self.peer = "?"
         self.client_host = "?"
-        self.is_loopback = False
+        self.may_be_anonymous = False  # a client on loopback, where the setting `anonymous` names a namespace
         self.fetch_rotation = 0
         self.waiting_fetch: FetchJob | None = None
         self.read_began_s = 0.0
@@ -80,7 +80,10 @@ class Connection(asyncio.BufferedProtocol):
         peer = transport.get_extra_info("peername")
         self.client_host = str(peer[0]) if peer else "?"
         self.peer = f"{peer[0]}:{peer[1]}" if peer else "?"
-        self.is_loopback = self.client_host in ("127.0.0.1", "::1")
+        loopback = self.client_host in ("127.0.0.1", "::1")
+        self.may_be_anonymous = loopback and self.services.settings.anonymous is not None
+        if self.may_be_anonymous:
+            self.intake.frame_bytes_max = self.services.settings.frame_bytes_max
         self.services.connections.add(self)
         reason = self.services.refuses_connections()
         if reason is not None:
@@ -162,23 +165,34 @@ class Connection(asyncio.BufferedProtocol):
             self.sign_in.raw_token(bytes(view[start:end]))
             return
         header = decode_request_header(view, start, end)
+        limit_bytes = frame_bytes_limit(
+            header.api_key,
+            authenticated=self.caller is not None or self.may_be_anonymous,
+            frame_bytes_max=self.services.settings.frame_bytes_max,
+        )
+        if end - start > limit_bytes:
+            raise Refused(f"a request of {end - start} bytes, where this API may have {limit_bytes}")
         if self.caller is None or not self.sign_in.is_complete:
             self._produce.finish()
             self.client_id = header.client_id or ""
             self.sign_in.request(header, view, end)
             return
+        self.serve(self.caller, header, view, end)
+
+    def serve(self, caller: Caller, header: RequestHeader, view: memoryview, end: int) -> None:
+        """Handle one request of a caller who has signed in. Raises Refused and Malformed."""
         if header.api_key == ApiKey.PRODUCE:
-            self._produce.handle(self.caller, header, view, end)
+            self._produce.handle(caller, header, view, end)
             return
         self._produce.finish()
         if header.api_key == ApiKey.FETCH:
-            FetchJob.begin(self, self.caller, header, view, end)
+            FetchJob.begin(self, caller, header, view, end)
             return
         if header.api_key in (ApiKey.SASL_HANDSHAKE, ApiKey.SASL_AUTHENTICATE):
             self.sign_in.request(header, view, end)
             return
         self.client_id = header.client_id or ""
-        self.dispatch(self.caller, header, view, end)
+        self.dispatch(caller, header, view, end)
 
     def dispatch(self, caller: Caller | None, header: RequestHeader, view: memoryview, end: int) -> None:
         """Answer a request by its registered handler, now or by a task."""

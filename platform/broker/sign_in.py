@@ -90,11 +90,13 @@ class SignIn:
         elif key is ApiKey.SASL_AUTHENTICATE:
             request = decode_request(key, header.api_version, view, header.body_start, end)
             self._check(header, request.auth_bytes)
+        elif self.is_complete and self._connection.caller is not None:
+            self._connection.serve(self._connection.caller, header, view, end)
         else:
-            self._connection.dispatch(self._connection.caller, header, view, end)
+            self._connection.dispatch(None, header, view, end)
 
     def _sign_in_anonymously(self, key: ApiKey) -> None:
-        caller = self._connection.services.anonymous_caller() if self._connection.is_loopback else None
+        caller = self._connection.services.anonymous_caller() if self._connection.may_be_anonymous else None
         if caller is None:
             raise Refused(
                 f"{key.name} before sign-in: the client must use SASL (mechanism PLAIN, an API key's id and secret)"
