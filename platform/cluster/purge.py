@@ -22,15 +22,14 @@ async def purge_finished(db: Database, topic_id: UUID) -> bool:
     Call it after `Manifest.mark_topic`, when collection has had its turn. True also when there is nothing left to
     remove.
     """
+    async with db.read() as session:  # asked once per pass, and mostly too early
+        if (answer := await _too_early(session, topic_id)) is not None:
+            return answer
     async with db.write() as session:
         await bump(session, Counter.CATALOGUE)
-        topic = await session.scalar(select(Topic).where(Topic.id == topic_id))
-        if topic is None:
-            return True
-        if topic.deleted_at_ms is None:
-            return False
-        if await session.scalar(select(ColdSegmentRow.object_id).where(ColdSegmentRow.topic_id == topic_id).limit(1)):
-            return False
+        if (answer := await _too_early(session, topic_id)) is not None:
+            return answer
+        topic = await session.get_one(Topic, topic_id)
         for table in (EpochStart, Partition):
             await session.execute(delete(table).where(table.topic_id == topic_id))
         await forget_versions_up_to(session, topic.version)
@@ -55,6 +54,15 @@ async def purge_namespaces(db: Database) -> int:
         for tenant in tenants:
             await session.delete(tenant)
         return len(namespaces) + len(tenants)
+
+
+async def _too_early(session: AsyncSession, topic_id: UUID) -> bool | None:
+    """What to answer without removing anything; None when the time has come."""
+    deleted = (await session.execute(select(Topic.deleted_at_ms).where(Topic.id == topic_id))).one_or_none()
+    if deleted is None:
+        return True
+    cold = select(ColdSegmentRow.object_id).where(ColdSegmentRow.topic_id == topic_id).limit(1)
+    return False if deleted[0] is None or await session.scalar(cold) is not None else None
 
 
 async def _remove_namespace(session: AsyncSession, namespace: Namespace) -> None:
