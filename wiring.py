@@ -4,7 +4,6 @@ Each function is the start of one process. What needs SQLAlchemy or uvicorn is i
 and the supervisor can name these functions without loading any of it.
 """
 
-import asyncio
 import os
 import sys
 
@@ -44,9 +43,14 @@ def run_console() -> int:
 
 def is_prepared(settings: Settings) -> bool:
     """Whether a start finds everything made: schema, first tenant, this machine's token. Costs no SQLAlchemy."""
+    return settings.admin_token_path.exists() and database_at_head(settings)
+
+
+def database_at_head(settings: Settings) -> bool:
+    """Whether the schema is this release's. Raises TenancyError, and whatever a driver does when it cannot connect."""
     from .migrations.upgrade import current_is_head
 
-    return settings.admin_token_path.exists() and current_is_head(settings.database)
+    return current_is_head(settings.database)
 
 
 def prepare(settings: Settings) -> list[str]:
@@ -54,6 +58,8 @@ def prepare(settings: Settings) -> list[str]:
 
     Raises TenancyError, OSError.
     """
+    import asyncio
+
     from .migrations.upgrade import upgrade
 
     upgrade(settings.database)

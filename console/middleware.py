@@ -71,9 +71,10 @@ class Surroundings:
             seconds = time.perf_counter() - began_s
             self._metrics.observe(str(scope.get(OPERATION, "other")), scope["method"], status, seconds)
             if scope["path"] not in _QUIET:
-                log.info(
-                    "request", extra=_about(scope, request_id) | {"status": status, "ms": round(seconds * 1000, 1)}
-                )
+                # What was only looked at, successfully, is for those who ask for every line.
+                level = logging.DEBUG if scope["method"] == "GET" and status < 400 else logging.INFO
+                answered = {"status": status, "ms": round(seconds * 1000, 1)}
+                log.log(level, "request", extra=_about(scope, request_id) | answered)
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         left = self._request_bytes_max

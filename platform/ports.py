@@ -2,7 +2,7 @@
 
 import contextlib
 import errno
-import random
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -60,7 +60,9 @@ def _settle_one(name: str, address: Address, held: contextlib.ExitStack) -> Addr
 
 
 def _shuffled() -> Iterator[int]:
-    return iter(random.sample(FREE_PORTS, 200))
+    """Two hundred ports to try. (`random` would load OpenSSL into the supervisor.)"""
+    for _ in range(200):
+        yield FREE_PORTS[int.from_bytes(os.urandom(4), "big") % len(FREE_PORTS)]
 
 
 def _listen(host: str, port: int) -> socket.socket:
