@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from coldstream.storage.batch import CRC_COVERS_FROM, HEADER, HEADER_BYTES, LENGTH_STARTS_AT
+from coldstream.storage.batch import CRC_COVERS_FROM, HEADER, HEADER_BYTES, LENGTH_STARTS_AT, parse_header
 from coldstream.storage.cold_format import AbortedTransaction
 from coldstream.storage.cold_worker import Upload
 from coldstream.storage.manifest import segment_key
@@ -86,11 +86,15 @@ def sealed_upload(
     return make_upload(path, base, made[-1][1]), made
 
 
-def bases(data: bytes) -> Iterator[int]:
-    """Base offsets of the whole batches in a piece of log. Asserts that nothing else is in it."""
+def spans(data: bytes) -> Iterator[tuple[int, int]]:
+    """[base, end) of the whole batches in a piece of log. Asserts that nothing else is in it."""
     position = 0
     while position < len(data):
-        fields = HEADER.unpack_from(data, position)
-        yield fields[0]
-        position += LENGTH_STARTS_AT + fields[1]
+        header = parse_header(data, position)
+        yield header.base_offset, header.end_offset
+        position += header.size_bytes
     assert position == len(data)
+
+
+def bases(data: bytes) -> list[int]:
+    return [base for base, _ in spans(data)]

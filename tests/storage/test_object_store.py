@@ -24,12 +24,15 @@ from coldstream.storage.object_store import (
 from coldstream.storage.store_url import file_url, open_store
 
 from ..s3_servers import KINDS, s3_url, server_or_skip
+from .memory_store import MemoryStore
 
 Scenario = Callable[[ObjectStore], Awaitable[None]]
 
 
-@pytest.fixture(params=["directory", *KINDS])
+@pytest.fixture(params=["memory", "directory", *KINDS])
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "memory":
+        return "memory"
     if request.param == "directory":
         return file_url(tmp_path / "objects")
     return s3_url(request.param, monkeypatch)
@@ -49,7 +52,7 @@ def sit(url: str) -> Callable[[Scenario], None]:
 
 @asynccontextmanager
 async def using(url: str) -> AsyncIterator[ObjectStore]:
-    store = open_store(url)
+    store: ObjectStore = MemoryStore() if url == "memory" else open_store(url)
     try:
         yield store
     finally:
