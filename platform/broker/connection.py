@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("coldstream.connection")
 
+PRODUCE, FETCH = int(ApiKey.PRODUCE), int(ApiKey.FETCH)
+SMALL_FRAME_BYTES_MAX = STRANGER_FRAME_BYTES_MAX  # up to here no limit needs to be looked up
 HELD_BYTES_MAX = 256 * 1024  # input kept for a busy connection before its socket is left alone
 ANSWERS_WAITING_MAX = 4096  # produce answers waiting for their commit round
 READY_BUFFERS_MAX = 512  # answers gathered before they are written in the middle of a read
@@ -165,27 +167,30 @@ class Connection(asyncio.BufferedProtocol):
             self.sign_in.raw_token(bytes(view[start:end]))
             return
         header = decode_request_header(view, start, end)
-        limit_bytes = frame_bytes_limit(
-            header.api_key,
-            authenticated=self.caller is not None or self.may_be_anonymous,
-            frame_bytes_max=self.services.settings.frame_bytes_max,
-        )
-        if end - start > limit_bytes:
-            raise Refused(f"a request of {end - start} bytes, where this API may have {limit_bytes}")
-        if self.caller is None or not self.sign_in.is_complete:
-            self._produce.finish()
-            self.client_id = header.client_id or ""
-            self.sign_in.request(header, view, end)
+        if end - start > SMALL_FRAME_BYTES_MAX:
+            self._check_size(header, end - start)
+        if self.sign_in.is_complete and self.caller is not None:
+            self.serve(self.caller, header, view, end)
             return
-        self.serve(self.caller, header, view, end)
+        self.client_id = header.client_id or ""
+        self.sign_in.request(header, view, end)
+
+    def _check_size(self, header: RequestHeader, size_bytes: int) -> None:
+        """Only Produce may be large. Raises Refused."""
+        known = self.caller is not None or self.may_be_anonymous
+        limit_bytes = frame_bytes_limit(
+            header.api_key, authenticated=known, frame_bytes_max=self.services.settings.frame_bytes_max
+        )
+        if size_bytes > limit_bytes:
+            raise Refused(f"a request of {size_bytes} bytes, where this API may have {limit_bytes}")
 
     def serve(self, caller: Caller, header: RequestHeader, view: memoryview, end: int) -> None:
         """Handle one request of a caller who has signed in. Raises Refused and Malformed."""
-        if header.api_key == ApiKey.PRODUCE:
+        if header.api_key == PRODUCE:
             self._produce.handle(caller, header, view, end)
             return
         self._produce.finish()
-        if header.api_key == ApiKey.FETCH:
+        if header.api_key == FETCH:
             FetchJob.begin(self, caller, header, view, end)
             return
         if header.api_key in (ApiKey.SASL_HANDSHAKE, ApiKey.SASL_AUTHENTICATE):

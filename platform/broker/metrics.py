@@ -27,10 +27,10 @@ class Latency:
         self.buckets = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self.sum_s = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """Count one request."""
-        self.buckets[bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
-        self.sum_s += seconds
+    def observe(self, seconds: float, count: int) -> None:
+        """Count requests that took the same time."""
+        self.buckets[bisect_left(LATENCY_BOUNDS_S, seconds)] += count
+        self.sum_s += seconds * count
 
 
 class BrokerMetrics:
@@ -48,12 +48,12 @@ class BrokerMetrics:
         self._latencies: dict[int, Latency] = {}
         self._errors: Counter[tuple[int, int]] = Counter()
 
-    def answered(self, api_key: int, seconds: float) -> None:
-        """Count one answered request and how long it took."""
+    def answered(self, api_key: int, seconds: float, count: int = 1) -> None:
+        """Count answered requests and how long each took."""
         latency = self._latencies.get(api_key)
         if latency is None:
             latency = self._latencies[api_key] = Latency()
-        latency.observe(seconds)
+        latency.observe(seconds, count)
 
     def fetched(self, began_s: float, *, waited: bool) -> None:
         """Count a fetch; one that waited for records says nothing about our speed."""

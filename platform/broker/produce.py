@@ -7,14 +7,14 @@ Versions 3 to 13 are served. Versions 0 to 2 are offered, because older librdkaf
 (KAFKA-18659), and answered with UNSUPPORTED_VERSION: their message formats are not kept here.
 """
 
-import logging
 import struct
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...storage.batch import HEADER_BYTES
 from ...storage.errors import LogError
 from ...storage.log import Log
-from ...tenants.permissions import Operation, ResourceType
+from ...tenants.permissions import Operation, Permissions, ResourceType
 from ..cluster.producer_ids import BLOCK_IDS
 from ..wire.api import ApiKey
 from ..wire.errors import ErrorCode
@@ -27,111 +27,88 @@ from .namespace import Topic
 if TYPE_CHECKING:
     from .connection import Connection
 
-log = logging.getLogger("coldstream.produce")
-
 ACKS_ALL, ACKS_NONE = -1, 0
 VERSION_SERVED_MIN = 3
 VERSION_WITH_IDS_MIN = 13
-PRODUCER_ID = struct.Struct(">q")
+PRODUCE = int(ApiKey.PRODUCE)
+PRODUCER_ID = struct.Struct(">q").unpack_from
 PRODUCER_ID_AT = 43  # in a v2 batch: 8 offset, 4 length, 4 epoch, 1 magic, 4 crc, 2 attributes, 4 delta, 16 timestamps
-BATCH_HEADER_BYTES = 61
+FOREIGN_PRODUCER = "a producer id that is not of this namespace"
 
-Outcome = tuple[int, int, int, int, int, str | None]  # index, error, base offset, append time, log start, message
+# topic, partition, error, base offset, append time, log start, message, and the log it was queued on
+Outcome = tuple[bytes, int, int, int, int, int, str | None, Log | None]
 
 
 class Pending(NamedTuple):
-    """A parsed request whose batches are queued on their logs. `logs` runs along `outcomes`, flattened."""
+    """A parsed request whose batches are queued on their logs."""
 
     version: int
     correlation_id: int
     acks: int
-    topics: list[tuple[bytes, list[Outcome]]]
-    logs: list[Log | None]
+    outcomes: list[Outcome]
 
 
 class ProduceRound:
     """The produce requests of one read of one connection."""
 
-    __slots__ = ("_cache_key", "_connection", "_pending", "_touched", "_writable")
+    __slots__ = ("_cache_permissions", "_cache_version", "_connection", "_pending", "_touched", "_writable")
 
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
         self._pending: list[Pending] = []
         self._touched: dict[Log, None] = {}
         self._writable: dict[tuple[bool, bytes], Topic] = {}  # (is an id, name or id) that this caller may write to
-        self._cache_key: tuple[object, int] | None = None
+        self._cache_permissions: Permissions | None = None
+        self._cache_version = -1
 
     def handle(self, caller: Caller, header: RequestHeader, view: memoryview, end: int) -> None:
         """Parse one request and queue its batches. Raises Malformed."""
         version = header.api_version
         request = parse_produce(view, header.body_start, end, version)
-        self._refresh_cache(caller)
-        now_ms = self._connection.services.now_ms()
-        topics: list[tuple[bytes, list[Outcome]]] = []
-        logs: list[Log | None] = []
-        refusal = refuse_request(version, request.acks, request.transactional_id)
-        by_id = version >= VERSION_WITH_IDS_MIN
-        last_key: bytes | None = None
-        outcome: Outcome
-        for key, index, start, stop in request.partitions:
-            if key != last_key:
-                outcomes: list[Outcome] = []
-                topics.append((key, outcomes))
-                last_key = key
-            if refusal is not None:
-                outcome, appended_to = (index, refusal[0], -1, -1, -1, refusal[1]), None
-            else:
-                outcome, appended_to = self._append(caller, (by_id, key), index, view, start, stop, now_ms)
-            outcomes.append(outcome)
-            logs.append(appended_to)
-        self._pending.append(Pending(version, header.correlation_id, request.acks, topics, logs))
-
-    def _refresh_cache(self, caller: Caller) -> None:
-        key = (caller.permissions, caller.namespace.version)
-        if key != self._cache_key:
+        if caller.permissions is not self._cache_permissions or caller.namespace.version != self._cache_version:
             self._writable.clear()
-            self._cache_key = key
+            self._cache_permissions, self._cache_version = caller.permissions, caller.namespace.version
+        acks = request.acks
+        if version < VERSION_SERVED_MIN or not -1 <= acks <= 1 or request.transactional_id is not None:
+            code, message = refuse_request(version, acks)
+            outcomes: list[Outcome] = [
+                (key, index, code, -1, -1, -1, message, None) for key, index, _, _ in request.partitions
+            ]
+        else:
+            now_ms = time_ns() // 1_000_000
+            by_id = version >= VERSION_WITH_IDS_MIN
+            outcomes = [
+                self._append(caller, by_id, key, index, view, start, stop, now_ms)
+                for key, index, start, stop in request.partitions
+            ]
+        self._pending.append(Pending(version, header.correlation_id, acks, outcomes))
 
     def _append(
-        self, caller: Caller, key: tuple[bool, bytes], index: int, view: memoryview, start: int, stop: int, now_ms: int
-    ) -> tuple[Outcome, Log | None]:
-        topic = self._writable.get(key)
+        self, caller: Caller, by_id: bool, key: bytes, index: int, view: memoryview, start: int, stop: int, now_ms: int
+    ) -> Outcome:
+        topic = self._writable.get((by_id, key))
         if topic is None:
-            found = resolve(caller, key[1], key[0])
+            found = resolve(caller, key, by_id)
             if not isinstance(found, Topic):
-                return (index, found, -1, -1, -1, None), None
-            topic = self._writable[key] = found
+                return key, index, found, -1, -1, -1, None, None
+            topic = self._writable[by_id, key] = found
         partition = topic.partition(index)
         if partition is None:
-            return (index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1, -1, -1, None), None
-        if stop - start >= BATCH_HEADER_BYTES:
-            (producer_id,) = PRODUCER_ID.unpack_from(view, start + PRODUCER_ID_AT)
+            return key, index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1, -1, -1, None, None
+        if start < 0:
+            return key, index, ErrorCode.INVALID_RECORD, -1, -1, -1, "no records", None
+        if stop - start >= HEADER_BYTES:
+            (producer_id,) = PRODUCER_ID(view, start + PRODUCER_ID_AT)
             if producer_id >= 0 and producer_id // BLOCK_IDS not in caller.namespace.producer_blocks:
-                return (
-                    index,
-                    ErrorCode.INVALID_PRODUCER_ID_MAPPING,
-                    -1,
-                    -1,
-                    -1,
-                    "a producer id of another namespace",
-                ), None
-        elif start < 0:
-            return (index, ErrorCode.INVALID_RECORD, -1, -1, -1, "no records"), None
-        partition_log = partition.log
+                return key, index, ErrorCode.INVALID_PRODUCER_ID_MAPPING, -1, -1, -1, FOREIGN_PRODUCER, None
+        log = partition.log
         try:
-            appended = partition_log.append(view[start:stop], now_ms)
+            base_offset, _, append_time_ms, _ = log.append(view[start:stop], now_ms)
         except LogError as error:
             code, message = produce_error(error)
-            return (index, code, -1, -1, partition_log.log_start, message), None
-        self._touched[partition_log] = None
-        return (
-            index,
-            0,
-            appended.base_offset,
-            appended.log_append_time_ms,
-            partition_log.log_start,
-            None,
-        ), partition_log
+            return key, index, code, -1, -1, log.log_start, message, None
+        self._touched[log] = None
+        return key, index, 0, base_offset, append_time_ms, log.log_start, None, log
 
     def finish(self) -> None:
         """Write what was queued, mark it dirty, and answer: at once, or behind the commit round that makes it durable."""
@@ -139,36 +116,54 @@ class ProduceRound:
             return
         pending, self._pending = self._pending, []
         touched, self._touched = self._touched, {}
-        rounds = self._connection.services.rounds
+        services = self._connection.services
         failed: dict[Log, LogError] = {}
         ticket = 0
-        for partition_log in touched:
+        for log in touched:
             try:
-                partition_log.flush()
+                log.flush()
             except LogError as error:
-                failed[partition_log] = error
+                failed[log] = error
                 continue
-            ticket = rounds.dirty(partition_log)
+            ticket = services.rounds.dirty(log)
         for request in pending:
             self._answer(with_failures(request, failed) if failed else request, ticket)
+        services.metrics.answered(PRODUCE, perf_counter() - self._connection.read_began_s, len(pending))
 
     def _answer(self, request: Pending, ticket: int) -> None:
-        connection = self._connection
-        metrics = connection.services.metrics
-        metrics.answered(ApiKey.PRODUCE, perf_counter() - connection.read_began_s)
-        errors = [outcome[1] for _, outcomes in request.topics for outcome in outcomes if outcome[1]]
-        for error in errors:
-            metrics.failed(ApiKey.PRODUCE, error)
-        if request.acks == ACKS_NONE:
-            if errors:
-                # No answer can tell the client: as Kafka does, end the connection so that it asks for metadata again.
-                connection.close(f"produce with acks=0 failed: {ErrorCode(errors[0]).name}")
+        version, correlation_id, acks, outcomes = request
+        appended = False
+        for outcome in outcomes:
+            if outcome[7] is not None:
+                appended = True
+            if outcome[2]:
+                self._connection.services.metrics.failed(PRODUCE, outcome[2])
+        if acks == ACKS_NONE:
+            self._end_if_failed(outcomes)
             return
-        frame = encode_produce_response(request.version, request.correlation_id, request.topics, 0)
-        if request.acks == ACKS_ALL and ticket and any(written_to is not None for written_to in request.logs):
-            connection.respond_after(ticket, (frame,))
+        frame = encode(version, correlation_id, outcomes)
+        if acks == ACKS_ALL and appended:
+            self._connection.respond_after(ticket, (frame,))
         else:
-            connection.respond((frame,))
+            self._connection.respond((frame,))
+
+    def _end_if_failed(self, outcomes: list[Outcome]) -> None:
+        """No answer can tell an `acks=0` client: as Kafka does, end the connection so that it asks for metadata again."""
+        error = next((outcome[2] for outcome in outcomes if outcome[2]), 0)
+        if error:
+            self._connection.close(f"produce with acks=0 failed: {ErrorCode(error).name}")
+
+
+def encode(version: int, correlation_id: int, outcomes: list[Outcome]) -> bytes:
+    """The response frame; one topic entry per run of outcomes with the same topic."""
+    topics: list[tuple[bytes, list[tuple[int, int, int, int, int, str | None]]]] = []
+    last_key: bytes | None = None
+    for key, index, error, base_offset, append_time_ms, log_start, message, _ in outcomes:
+        if key != last_key:
+            topics.append((key, []))
+            last_key = key
+        topics[-1][1].append((index, error, base_offset, append_time_ms, log_start, message))
+    return encode_produce_response(version, correlation_id, topics)
 
 
 def resolve(caller: Caller, key: bytes, by_id: bool) -> Topic | ErrorCode:
@@ -189,30 +184,24 @@ def resolve(caller: Caller, key: bytes, by_id: bool) -> Topic | ErrorCode:
     return namespace.topic(key) or ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
 
-def refuse_request(version: int, acks: int, transactional_id: str | None) -> tuple[int, str] | None:
-    """Why nothing of a request may be appended, or None."""
+def refuse_request(version: int, acks: int) -> tuple[ErrorCode, str]:
+    """Why nothing of a request may be appended."""
     if version < VERSION_SERVED_MIN:
         return ErrorCode.UNSUPPORTED_VERSION, "message formats before v2 (Kafka 0.11) are not kept: upgrade the client"
-    if acks not in (-1, 0, 1):
+    if not -1 <= acks <= 1:
         return ErrorCode.INVALID_REQUIRED_ACKS, f"acks={acks}: only -1 (all), 0 and 1 are valid"
-    if transactional_id is not None:
-        return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactions are not offered yet"
-    return None
+    return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactions are not offered yet"
 
 
 def with_failures(request: Pending, failed: dict[Log, LogError]) -> Pending:
     """The same request, with errors for the batches whose log could not be written."""
-    logs = iter(request.logs)
-    kept: list[Log | None] = []
-    topics: list[tuple[bytes, list[Outcome]]] = []
-    for key, outcomes in request.topics:
-        told: list[Outcome] = []
-        for outcome in outcomes:
-            written_to = next(logs)
-            if written_to in failed:
-                code, message = produce_error(failed[written_to])
-                outcome, written_to = (outcome[0], code, -1, -1, -1, message), None
-            told.append(outcome)
-            kept.append(written_to)
-        topics.append((key, told))
-    return request._replace(topics=topics, logs=kept)
+    return request._replace(outcomes=[with_failure(outcome, failed) for outcome in request.outcomes])
+
+
+def with_failure(outcome: Outcome, failed: dict[Log, LogError]) -> Outcome:
+    """The same outcome, or the error of its log."""
+    key, index, *_, log = outcome
+    if log is None or log not in failed:
+        return outcome
+    code, message = produce_error(failed[log])
+    return key, index, code, -1, -1, -1, message, None

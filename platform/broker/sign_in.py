@@ -58,22 +58,17 @@ MAY_COME: Mapping[State, frozenset[ApiKey]] = {
 class SignIn:
     """The sign-in of one connection."""
 
-    __slots__ = ("_connection", "_mechanism", "_state")
+    __slots__ = ("_connection", "_mechanism", "_state", "expects_raw_token", "is_complete")
 
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
         self._mechanism = ""
-        self._state = State.NEW
+        self._enter(State.NEW)
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether ordinary requests are welcome."""
-        return self._state is State.SIGNED_IN
-
-    @property
-    def expects_raw_token(self) -> bool:
-        """Whether the next frame is the mechanism's bytes, without a Kafka header."""
-        return self._state is State.RAW_TOKEN_EXPECTED
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self.is_complete = state is State.SIGNED_IN  # ordinary requests are welcome
+        self.expects_raw_token = state is State.RAW_TOKEN_EXPECTED  # the next frame has no Kafka header
 
     def request(self, header: RequestHeader, view: memoryview, end: int) -> None:
         """Handle one request that concerns sign-in, or comes before it. Raises Refused and Malformed."""
@@ -101,7 +96,7 @@ class SignIn:
             raise Refused(
                 f"{key.name} before sign-in: the client must use SASL (mechanism PLAIN, an API key's id and secret)"
             )
-        self._state = State.SIGNED_IN
+        self._enter(State.SIGNED_IN)
         self._become(caller)
 
     def _handshake(self, header: RequestHeader, view: memoryview, end: int) -> None:
@@ -118,16 +113,16 @@ class SignIn:
             return
         self._mechanism = request.mechanism
         if self._state is State.SIGNED_IN:
-            self._state = State.CHOOSING_AGAIN
+            self._enter(State.CHOOSING_AGAIN)
         else:
-            self._state = State.MECHANISM_CHOSEN if header.api_version else State.RAW_TOKEN_EXPECTED
+            self._enter(State.MECHANISM_CHOSEN if header.api_version else State.RAW_TOKEN_EXPECTED)
 
     def raw_token(self, token: bytes) -> None:
         """The mechanism's bytes of a SaslHandshake v0 client."""
         self._check(None, token)
 
     def _check(self, header: RequestHeader | None, token: bytes) -> None:
-        self._state = State.CHECKING
+        self._enter(State.CHECKING)
         self._connection.hold()
         task = asyncio.ensure_future(self._checked(header, token))
         self._connection.services.keep(task)
@@ -146,7 +141,7 @@ class SignIn:
             log.exception("sign-in failed", extra={"client": connection.peer})
             self._answer_refusal(header, SignInRefused("internal error", "sign-in is not possible right now"))
             return
-        self._state = State.SIGNED_IN
+        self._enter(State.SIGNED_IN)
         self._become(caller)
         self._answer(header, ErrorCode.NONE, None, connection.services.session_lifetime_ms(caller))
         connection.wake()
@@ -173,7 +168,7 @@ class SignIn:
         self._end(f"sign-in refused: {refused.reason}")
 
     def _end(self, reason: str) -> None:
-        self._state = State.REFUSED
+        self._enter(State.REFUSED)
         self._connection.close(reason)
 
 
