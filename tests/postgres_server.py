@@ -35,7 +35,7 @@ OTHER_CONNECTIONS = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
 # Nothing here has to survive the machine, and an fsync per commit would be most of the tests' time.
-SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=127.0.0.1")
+SETTINGS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nlisten_addresses = '127.0.0.1'\n"
 
 
 class MissingPart(Exception):
@@ -139,8 +139,8 @@ def postgres_server() -> Iterator[str]:
         )
         port = _free_port()
         command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port)]
-        for setting in (*SETTINGS, f"unix_socket_directories={sockets}"):
-            command += ["-c", setting]
+        with (data / "postgresql.conf").open("a") as conf:  # a file, so that a test may turn things on for a while
+            conf.write(f"{SETTINGS}unix_socket_directories = '{sockets}'\n")
         log = (home / "server.log").open("ab")
         with log:
             server = subprocess.Popen(
