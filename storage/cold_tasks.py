@@ -40,11 +40,18 @@ class ColdTasks:
             path.unlink(missing_ok=True)
 
     async def upload(self, upload: Upload) -> Uploaded:
+        clock_s = asyncio.get_running_loop().time
+        ends_at_s = clock_s() + upload.deadline_ms / 1000
         async with self._upload_gate:
             path = self._uploads / f"{upload.object_id.hex}.seg"
             try:
                 written = await asyncio.to_thread(write_object, upload, path)
-                await self._store.put_file(upload.key, path, md5=written.md5, deadline_s=upload.deadline_ms / 1000)
+                left_s = ends_at_s - clock_s()
+                if left_s <= 0:
+                    raise ObjectStoreUnavailable(
+                        f"{upload.key}: building it took {upload.deadline_ms} ms: too slow a disk"
+                    )
+                await self._store.put_file(upload.key, path, md5=written.md5, deadline_s=left_s)
             finally:
                 path.unlink(missing_ok=True)
             await self._verify(upload.key, written)

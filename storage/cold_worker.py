@@ -27,7 +27,7 @@ class Upload:
         aborted: Every aborted transaction that overlaps [base, end), wherever its marker lies.
         epochs: The part of the partition's epoch history that applies to the segment.
         created_ms: The broker's clock, for the footer.
-        deadline_ms: How long the put may take in all.
+        deadline_ms: How long building and putting may take together: no put goes on after that.
     """
 
     object_id: UUID

@@ -2,8 +2,8 @@
 
 Always true: only segments wholly below the last stable offset go; a range is uploaded again only while no committed
 segment covers it; whatever fails leaves its PREPARED row to expire, so that collection removes what may have arrived.
-An unknown commit is settled by asking for the row's state, and where even that fails, the partition's committed segments
-are read again before anything else is done. Nothing here deletes local files or objects.
+An unknown commit is settled by asking for the row's state, and where even that fails, the partition's committed
+segments are read again before anything else is done. Nothing here deletes local files or objects.
 """
 
 import asyncio
@@ -68,8 +68,8 @@ class OffloadTimes:
     """How long an upload may take, and how long what is no longer wanted stays.
 
     Attributes:
-        put_deadline_ms: Total time of one put.
-        prepared_ttl_ms: When a PREPARED row expires: building and putting have to be over by then.
+        put_deadline_ms: Total time of one upload, from asking the worker to the end of the put.
+        prepared_ttl_ms: When a PREPARED row expires.
         grace_ms: How long readers may still use an object that was committed once.
     """
 
@@ -249,8 +249,8 @@ class Offload:
     async def retire(self, log: OffloadableLog, holder: ColdHolder, log_start: int) -> int:
         """Moves the log start up for good, then marks the segments wholly below it; answers the log start as it is.
 
-        `holder.cold` keeps the others. Hand the answer to `Log.advance_log_start`. Raises Fenced, or whatever leaves the
-        outcome unknown: then nothing is lost by doing it again.
+        `holder.cold` keeps the others. Hand the answer to `Log.advance_log_start`. Raises Fenced, or whatever leaves
+        the outcome unknown: then nothing is lost by doing it again.
         """
         now = await self._manifest.advance_log_start(log.topic_id, log.partition, log.leader_epoch, log_start)
         below = [segment for segment in holder.cold if segment.end <= now]
