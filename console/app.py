@@ -1,25 +1,20 @@
 """The console's ASGI application: one function wires it."""
 
-from typing import Any
-
 import msgspec
 from sqlalchemy import text
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from .. import __version__
 from ..tenants.database import Database
-from . import failures, key_routes, platform_routes, tenant_routes, topic_routes
+from . import key_routes, platform_routes, tenant_routes, topic_routes
 from .config import ConsoleConfig
 from .dispatch import routes_of
-from .failures import Failure
 from .kafka import BrokerClient
 from .metrics import ConsoleMetrics
-from .middleware import OPERATION, Surroundings, request_id_of
+from .middleware import OPERATION, Surroundings
 from .openapi import document
 from .operations import Operation, Services
 
@@ -39,9 +34,9 @@ def build_app(config: ConsoleConfig, database: Database, broker: BrokerClient | 
     services = Services(config, database, broker)
     metrics = ConsoleMetrics()
     routes = [*routes_of(OPERATIONS, services), *_machine_routes(services, metrics)]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _http_failure})
-    app.router.redirect_slashes = False  # an address is right or it is not
-    return Surroundings(app, metrics, config.request_bytes_max)
+    # A bare router: Starlette's application would answer what nobody foresaw itself, as plain text.
+    router = Router(routes, redirect_slashes=False)
+    return Surroundings(router, metrics, config.request_bytes_max)
 
 
 def _machine_routes(services: Services, metrics: ConsoleMetrics) -> list[Route]:
@@ -84,15 +79,3 @@ async def _reaches(database: Database) -> bool:
     except Exception:  # whatever a driver throws: the answer is no, and the log of the request that needs it says why
         return False
     return True
-
-
-async def _http_failure(request: Request, error: Any) -> Response:
-    """What the router itself refuses, in our shape."""
-    if error.status_code == 404:
-        failure = failures.not_found()
-    elif error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        failure = Failure(405, "method_not_allowed", f"this address takes {allowed}", headers=error.headers)
-    else:
-        failure = Failure(error.status_code, "http_error", str(error.detail), headers=error.headers)
-    return failures.answer(failure, request_id_of(request))

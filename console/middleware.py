@@ -7,6 +7,7 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,6 +46,7 @@ class Surroundings:
             return
         request_id = _given_id(scope) or secrets.token_hex(8)
         scope[REQUEST_ID] = request_id
+        scope["app"] = self  # tells the router to raise what it refuses
         began_s, status, started = time.perf_counter(), 500, False
 
         async def send_with_id(message: Message) -> None:
@@ -58,6 +60,8 @@ class Surroundings:
 
         try:
             await self._app(scope, self._limited(scope, receive), send_with_id)
+        except HTTPException as error:  # the router's own: no such address, or not with this method
+            await failures.answer(_of_router(error), request_id)(scope, receive, send_with_id)
         except TooLarge:
             failure = Failure(413, "too_large", f"the body is over {self._request_bytes_max} bytes")
             await failures.answer(failure, request_id)(scope, receive, send_with_id)
@@ -93,6 +97,15 @@ class Surroundings:
             return message
 
         return limited
+
+
+def _of_router(error: HTTPException) -> Failure:
+    if error.status_code == 404:
+        return failures.not_found()
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return Failure(405, "method_not_allowed", f"this address takes {allowed}", headers=error.headers)
+    return Failure(error.status_code, "http_error", str(error.detail), headers=error.headers)
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -70,7 +70,7 @@ def _described(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     ]
     if operation.query is not None:
         parameters += [
-            {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
+            {"name": name, "in": "query", "required": False, "schema": schema}
             for name, schema in schemas[operation.query.__name__]["properties"].items()
         ]
     if parameters:
@@ -91,12 +91,3 @@ def _described(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
 
 def _json(kind: type) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
-
-
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A query parameter is absent or text; it cannot be null."""
-    options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
-    kept = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
-    if len(options) == 1:
-        return {**kept, **options[0]}
-    return kept if not options else {**kept, "anyOf": options}

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from msgspec import UNSET
+
 from ..tenants import audit
 from ..tenants.errors import InvalidArgument
 from ..tenants.jobs import JobEntry, get_job
@@ -36,13 +38,18 @@ async def show_job(call: Call) -> schemas.JobView:
 
 
 async def list_audit(call: Call, query: schemas.AuditFilter) -> schemas.AuditList:
-    if (query.tenant is None) != (query.namespace is None):
+    if (query.tenant is UNSET) != (query.namespace is UNSET):
         raise InvalidArgument("tenant and namespace belong together: give both, or neither for the whole platform")
     async with call.database.read() as session:
         namespace_id = None
-        if query.tenant is not None and query.namespace is not None:
+        if query.tenant is not UNSET and query.namespace is not UNSET:
             namespace_id = (await namespace_scope(session, query.tenant, query.namespace)).id
-        rows = await audit.entries(session, namespace_id=namespace_id, limit=query.limit, before_seq=query.before)
+        rows = await audit.entries(
+            session,
+            namespace_id=namespace_id,
+            limit=query.limit,
+            before_seq=None if query.before is UNSET else query.before,
+        )
     return schemas.AuditList(
         entries=[
             schemas.AuditView(

@@ -1,13 +1,13 @@
 """What the HTTP API takes and gives, as types: requests are checked against them, the OpenAPI document is made of them.
 
 Requests refuse fields they do not know. Times are RFC 3339 in UTC. Names are checked here for shape and by the services
-for meaning, which say more clearly what is wrong with them.
+for meaning, which say more clearly what is wrong with them. In queries what is not given is UNSET: there is no null.
 """
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 INT32_MAX = 2**31 - 1
 TEXT = r"^[ -~]*$"  # printable ASCII: what every name, pattern and config value is made of
@@ -61,7 +61,7 @@ class TenantList(Answer):
 class DeleteParent(Request):
     """`cascade` deletes the topics below too; without it their presence refuses the deletion."""
 
-    cascade: bool = False
+    cascade: Literal["true", "false"] = "false"
 
 
 class CreateNamespace(Request):
@@ -84,7 +84,7 @@ class AlterNamespace(Request):
 
 
 class NamespaceFilter(Request):
-    tenant: Name | None = None
+    tenant: Name | UnsetType = UNSET
 
 
 class NamespaceView(Answer):
@@ -259,10 +259,10 @@ class ConsoleToken(Answer):
 class AuditFilter(Request):
     """Of one namespace (`tenant` and `namespace`), or of the whole platform; the newest first, `before` continues."""
 
-    tenant: Name | None = None
-    namespace: Name | None = None
+    tenant: Name | UnsetType = UNSET
+    namespace: Name | UnsetType = UNSET
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | UnsetType = UNSET
 
 
 class AuditView(Answer):

@@ -63,12 +63,12 @@ async def alter_tenant(call: Call, body: schemas.AlterTenant) -> schemas.TenantV
 
 async def delete_tenant(call: Call, query: schemas.DeleteParent) -> None:
     async with call.database.write() as session:
-        await tenancy.delete_tenant(session, call.actor, call.path["tenant"], cascade=query.cascade)
+        await tenancy.delete_tenant(session, call.actor, call.path["tenant"], cascade=query.cascade == "true")
 
 
 async def list_namespaces(call: Call, query: schemas.NamespaceFilter) -> schemas.NamespaceList:
     async with call.database.read() as session:
-        entries = await tenancy.list_namespaces(session, query.tenant)
+        entries = await tenancy.list_namespaces(session, query.tenant or None)
     return schemas.NamespaceList(namespaces=[namespace_view(entry, call.config) for entry in entries])
 
 
@@ -113,7 +113,7 @@ async def alter_namespace(call: Call, body: schemas.AlterNamespace) -> schemas.N
 async def delete_namespace(call: Call, query: schemas.DeleteParent) -> None:
     async with call.database.write() as session:
         entry = (await scope_of(session, call)).entry
-        await tenancy.delete_namespace(session, call.actor, entry.tenant, entry.name, cascade=query.cascade)
+        await tenancy.delete_namespace(session, call.actor, entry.tenant, entry.name, cascade=query.cascade == "true")
 
 
 async def list_service_accounts(call: Call) -> schemas.ServiceAccountList:

@@ -90,8 +90,9 @@ async def show_topic(call: Call) -> schemas.TopicDetail:
         figures = await call.services.broker.figures(scope.id, entry.name, entry.partitions)
     except BrokerUnavailable as unavailable:
         return topic_detail(entry, scope.entry, {}, str(unavailable))
-    partly = "the broker does not lead every partition yet" if not all(map(_complete, figures.values())) else None
-    return topic_detail(entry, scope.entry, figures, partly)
+    complete = all(_complete(figures.get(index, NOTHING_KNOWN)) for index in range(entry.partitions))
+    missing_because = None if complete else "the broker does not answer for every partition yet"
+    return topic_detail(entry, scope.entry, figures, missing_because)
 
 
 async def alter_topic(call: Call, body: schemas.AlterTopic) -> schemas.TopicView:
