@@ -45,18 +45,11 @@ class Command:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Prints rows under headings, fitted to the terminal; whole and unwrapped when there is none."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        shown.add_column(column, no_wrap=True)
-    for row in rows:
-        shown.add_row(*(Text(printable("" if cell is None else str(cell))) for cell in row))
-    console = Console(soft_wrap=not sys.stdout.isatty())
-    console.print(shown)
+    """Prints rows under headings, whole: an id that was cut to fit a terminal is of no use."""
+    lines = [list(columns), *([printable("" if cell is None else str(cell)) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def fields(pairs: Iterable[tuple[str, object]]) -> None:
