@@ -266,14 +266,15 @@ def to_text(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def validate(overrides: Mapping[str, str]) -> dict[str, str]:
+def validate(overrides: Mapping[str, str], namespace_defaults: Mapping[str, str] | None = None) -> dict[str, str]:
     """The overrides, canonical. Raises InvalidConfig for the first that is wrong, or for two that contradict."""
     checked = {name: canonical(name, text) for name, text in overrides.items()}
-    resolved = resolve(checked, {})
+    known = {**(namespace_defaults or {}), **checked}
     for local, total in (("local.retention.ms", "retention.ms"), ("local.retention.bytes", "retention.bytes")):
-        if local in checked and _exceeds(int(resolved[local]), int(resolved[total])):
+        limit = int(known.get(total, DEFINITIONS[total].default))
+        if local in checked and _exceeds(int(checked[local]), limit):
             raise InvalidConfig(
-                f"{local}={checked[local]} is more than {total}={to_text(resolved[total])}: "
+                f"{local}={checked[local]} is more than {total}={limit}: "
                 "what is kept locally is a part of what is kept; lower it or use -2"
             )
     return checked

@@ -63,7 +63,7 @@ async def create_topic(
     check_topic_name(name)
     partitions = PARTITIONS_DEFAULT if partitions == -1 else partitions
     check_partitions(partitions, namespace)
-    overrides = topic_configs.validate(configs)
+    overrides = topic_configs.validate(configs, namespace.defaults)
     if durability != Durability.LOCAL:
         raise InvalidConfig(f"durability {durability[:40]!r} is not offered yet: topics are 'local'")
     version = 0 if validate_only else (await bump(session, Counter.CATALOGUE)).catalogue
@@ -112,7 +112,7 @@ async def alter_configs(
     namespace = (await namespace_scope_by_id(session, namespace_id)).entry
     topic = await _live_topic(session, namespace, name)
     before = dict(topic.configs)
-    after = altered(before, changes)
+    after = altered(before, changes, namespace.defaults)
     if validate_only:
         session.expunge(topic)
         topic.configs = after
@@ -156,7 +156,9 @@ async def add_partitions(
     return TopicEntry.of(topic)
 
 
-def altered(configs: Mapping[str, str], changes: Iterable[ConfigChange]) -> dict[str, str]:
+def altered(
+    configs: Mapping[str, str], changes: Iterable[ConfigChange], namespace_defaults: Mapping[str, str]
+) -> dict[str, str]:
     """The overrides after the changes, validated. Raises InvalidConfig."""
     result = dict(configs)
     seen: set[str] = set()
@@ -182,7 +184,7 @@ def altered(configs: Mapping[str, str], changes: Iterable[ConfigChange]) -> dict
         else:
             items = [item for item in items if item not in given]
         result[change.name] = ",".join(items)
-    return topic_configs.validate(result)
+    return topic_configs.validate(result, namespace_defaults)
 
 
 def mark_deleted(topic: Topic, version: int, now_ms: int) -> None:
