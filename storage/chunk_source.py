@@ -17,14 +17,13 @@ from uuid import UUID
 from .chunk_cache import CachedChunk, ChunkCache
 from .cold_format import (
     FOOTER_BYTES,
-    TAIL_GUESS_BYTES,
+    INDEX_GUESS_BYTES,
     Chunk,
     CorruptObject,
-    Tail,
     chunk_for,
     decode_chunk,
     decode_footer,
-    decode_tail,
+    decode_index,
 )
 from .cold_worker import ChunkFile, ChunkWanted, ColdObject
 from .object_store import ObjectStore, ObjectStoreError, ObjectTruncated
@@ -34,7 +33,7 @@ T = TypeVar("T")
 READ_AHEAD_MAX = 4
 MEMORY_BYTES = 48 * 2**20
 READ_AHEAD_DOWNLOADS_MAX = 2  # so that what nobody waits for yet leaves room for what somebody does
-INDEXED_CHUNKS_MAX = 20_000  # of the tails kept in memory: about 5 MB
+INDEXED_CHUNKS_MAX = 20_000  # of the indexes kept in memory: about 5 MB
 READERS_MAX = 1_000
 
 
@@ -44,8 +43,8 @@ class ChunkSource:
         self._cache = cache
         self._memory = _Budget(MEMORY_BYTES)
         self._ahead_gate = asyncio.Semaphore(READ_AHEAD_DOWNLOADS_MAX)
-        self._tails: OrderedDict[UUID, tuple[Chunk, ...]] = OrderedDict()
-        self._tail_chunks = 0
+        self._indexes: OrderedDict[UUID, tuple[Chunk, ...]] = OrderedDict()  # least recently used first
+        self._indexed_chunks = 0
         self._flights: dict[object, asyncio.Task[Any]] = {}
         self._background = set[asyncio.Task[None]]()
         self._expected: OrderedDict[tuple[UUID, int], int] = OrderedDict()  # where a reader asks next: how far ahead
@@ -73,23 +72,6 @@ class ChunkSource:
             self._follow(wanted, cached)
         return ChunkFile(str(self._cache.path(cached)), cached.length, cached.base, cached.end)
 
-    async def tail(self, wanted: ColdObject) -> Tail:
-        """Reads and checks an object's tail: one ranged read, or two where it is larger than was thought."""
-        guess = min(wanted.size_bytes, max(wanted.tail_bytes or TAIL_GUESS_BYTES, FOOTER_BYTES))
-        if wanted.size_bytes < FOOTER_BYTES:
-            raise CorruptObject(f"{wanted.key}: {wanted.size_bytes} bytes are no segment object")
-        try:
-            end = await self._range(wanted, wanted.size_bytes - guess, wanted.size_bytes)
-            tail_bytes = decode_footer(end, wanted.size_bytes).tail_bytes
-            if tail_bytes > len(end):
-                end = await self._range(wanted, wanted.size_bytes - tail_bytes, wanted.size_bytes)
-            tail = await asyncio.to_thread(decode_tail, end, wanted.size_bytes)
-        except CorruptObject as error:
-            raise CorruptObject(f"{wanted.key}: {error}") from error
-        if tail.object_id != wanted.object_id:
-            raise CorruptObject(f"{wanted.key} holds another object, {tail.object_id}")
-        return tail
-
     async def close(self) -> None:
         """Cancels what is still being downloaded; nobody waits for it any more."""
         running = [*self._flights.values(), *self._background]
@@ -98,18 +80,31 @@ class ChunkSource:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _index(self, wanted: ColdObject) -> tuple[Chunk, ...]:
-        if (chunks := self._tails.get(wanted.object_id)) is not None:
-            self._tails.move_to_end(wanted.object_id)
+        if (chunks := self._indexes.get(wanted.object_id)) is not None:
+            self._indexes.move_to_end(wanted.object_id)
             return chunks
         return await self._once(wanted.object_id, lambda: self._read_index(wanted))
 
     async def _read_index(self, wanted: ColdObject) -> tuple[Chunk, ...]:
-        chunks = (await self.tail(wanted)).chunks
-        self._tails[wanted.object_id] = chunks
-        self._tail_chunks += len(chunks)
-        while self._tail_chunks > INDEXED_CHUNKS_MAX and len(self._tails) > 1:
-            _, dropped = self._tails.popitem(last=False)
-            self._tail_chunks -= len(dropped)
+        """One ranged read of the end, or two where the index is larger than was thought."""
+        if wanted.size_bytes < FOOTER_BYTES:
+            raise CorruptObject(f"{wanted.key}: {wanted.size_bytes} bytes are no segment object")
+        guess = min(wanted.size_bytes, wanted.tail_bytes or INDEX_GUESS_BYTES, INDEX_GUESS_BYTES)
+        try:
+            end = await self._range(wanted, wanted.size_bytes - max(guess, FOOTER_BYTES), wanted.size_bytes)
+            index_bytes = decode_footer(end, wanted.size_bytes).index_bytes + FOOTER_BYTES
+            if index_bytes > len(end):
+                end = await self._range(wanted, wanted.size_bytes - index_bytes, wanted.size_bytes)
+            footer, chunks = decode_index(end, wanted.size_bytes)
+        except CorruptObject as error:
+            raise CorruptObject(f"{wanted.key}: {error}") from error
+        if footer.object_id != wanted.object_id:
+            raise CorruptObject(f"{wanted.key} holds another object, {footer.object_id}")
+        self._indexes[wanted.object_id] = chunks
+        self._indexed_chunks += len(chunks)
+        while self._indexed_chunks > INDEXED_CHUNKS_MAX and len(self._indexes) > 1:
+            _, dropped = self._indexes.popitem(last=False)
+            self._indexed_chunks -= len(dropped)
         return chunks
 
     async def _download_once(self, wanted: ColdObject, chunk: Chunk) -> CachedChunk:

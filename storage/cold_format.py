@@ -20,12 +20,12 @@ VERSION = 1
 CHUNK_RAW_BYTES = 4 * 2**20  # a chunk is closed before it grows past this; one larger batch has a chunk of its own
 CHUNK_RAW_BYTES_MAX = 256 * 2**20  # more than any request may carry
 TAIL_BYTES_MAX = 128 * 2**20
-TAIL_GUESS_BYTES = 64 * 2**10  # holds the tail of a 128 MiB segment with some 700 producers
+INDEX_GUESS_BYTES = 64 * 2**10  # holds the index of a segment of 4 GiB
 
 # topic id, object id, partition, leader epoch, base, end, first and max timestamp, raw bytes, created, where the tail
-# begins, bytes of: aborted, snapshot, epochs, index; chunks, batches, CRC of the tail, version, flags, CRC of the
-# footer, magic
-FOOTER = struct.Struct(">16s16siiqqqqqqqIIIIIIIHHI8s")
+# begins, bytes of: aborted, snapshot, epochs, index; chunks, batches, CRC of the first three lists, CRC of the index,
+# version, flags, CRC of the footer, magic
+FOOTER = struct.Struct(">16s16siiqqqqqqqIIIIIIIIHHI8s")
 FOOTER_BYTES = FOOTER.size
 FOOTER_CRC_COVERS = FOOTER_BYTES - 12
 # base, end, first and max timestamp, position, stored bytes, raw bytes, CRC-32C of the raw bytes, codec
@@ -81,7 +81,8 @@ class Footer(NamedTuple):
     index_bytes: int
     chunk_count: int
     batch_count: int
-    tail_crc: int
+    lists_crc: int
+    index_crc: int
 
     @property
     def tail_bytes(self) -> int:
@@ -151,7 +152,7 @@ def encode_tail(tail: Tail) -> bytes:
     aborted = b"".join(ABORTED_ENTRY.pack(*entry) for entry in tail.aborted)
     epochs = b"".join(EPOCH_ENTRY.pack(*entry) for entry in tail.epochs)
     index = b"".join(INDEX_ENTRY.pack(*chunk) for chunk in tail.chunks)
-    body = b"".join((aborted, tail.producer_snapshot, epochs, index))
+    lists = b"".join((aborted, tail.producer_snapshot, epochs))
     position = tail.chunks[-1].position + tail.chunks[-1].stored_bytes if tail.chunks else 0
     footer = bytearray(
         FOOTER.pack(
@@ -172,7 +173,8 @@ def encode_tail(tail: Tail) -> bytes:
             len(index),
             len(tail.chunks),
             tail.batch_count,
-            crc32c(body),
+            crc32c(lists),
+            crc32c(index),
             VERSION,
             0,
             0,
@@ -180,7 +182,7 @@ def encode_tail(tail: Tail) -> bytes:
         )
     )
     struct.pack_into(">I", footer, FOOTER_CRC_COVERS, crc32c(memoryview(footer)[:FOOTER_CRC_COVERS]))
-    return body + footer
+    return lists + index + footer
 
 
 def decode_footer(end_of_object: bytes, object_bytes: int) -> Footer:
@@ -204,27 +206,32 @@ def decode_footer(end_of_object: bytes, object_bytes: int) -> Footer:
     return footer
 
 
-def decode_tail(end_of_object: bytes, object_bytes: int) -> Tail:
-    """The tail, given at least its bytes from the end of an object. Raises CorruptObject."""
+def decode_index(end_of_object: bytes, object_bytes: int) -> tuple[Footer, tuple[Chunk, ...]]:
+    """Footer and chunk index, given at least their bytes from the end of an object. Raises CorruptObject."""
     footer = decode_footer(end_of_object, object_bytes)
-    if footer.tail_bytes > len(end_of_object):
-        raise CorruptObject(f"{len(end_of_object)} bytes do not hold a tail of {footer.tail_bytes}")
-    body = end_of_object[len(end_of_object) - footer.tail_bytes : len(end_of_object) - FOOTER_BYTES]
-    if crc32c(body) != footer.tail_crc:
-        raise CorruptObject("the CRC-32C of the tail does not agree")
-    for size, entry in (
-        (footer.aborted_bytes, ABORTED_ENTRY),
-        (footer.epochs_bytes, EPOCH_ENTRY),
-        (footer.index_bytes, INDEX_ENTRY),
-    ):
-        if size % entry.size:
-            raise CorruptObject(f"a list of {size} bytes does not hold entries of {entry.size}")
-    snapshot_at = footer.aborted_bytes
-    epochs_at = snapshot_at + footer.snapshot_bytes
-    index_at = epochs_at + footer.epochs_bytes
-    chunks = tuple(Chunk._make(fields) for fields in INDEX_ENTRY.iter_unpack(body[index_at:]))
+    index = end_of_object[:-FOOTER_BYTES][-footer.index_bytes :] if footer.index_bytes else b""
+    if len(index) != footer.index_bytes or footer.index_bytes % INDEX_ENTRY.size:
+        raise CorruptObject(f"{len(index)} bytes where a chunk index of {footer.index_bytes} is due")
+    if crc32c(index) != footer.index_crc:
+        raise CorruptObject("the CRC-32C of the chunk index does not agree")
+    chunks = tuple(Chunk._make(fields) for fields in INDEX_ENTRY.iter_unpack(index))
     if problem := _index_problem(footer, chunks):
         raise CorruptObject(f"the chunk index is wrong: {problem}")
+    return footer, chunks
+
+
+def decode_tail(end_of_object: bytes, object_bytes: int) -> Tail:
+    """The whole tail, given at least its bytes from the end of an object. Raises CorruptObject."""
+    footer, chunks = decode_index(end_of_object, object_bytes)
+    if footer.tail_bytes > len(end_of_object):
+        raise CorruptObject(f"{len(end_of_object)} bytes do not hold a tail of {footer.tail_bytes}")
+    snapshot_at = footer.aborted_bytes
+    epochs_at = snapshot_at + footer.snapshot_bytes
+    lists = end_of_object[len(end_of_object) - footer.tail_bytes :][: epochs_at + footer.epochs_bytes]
+    if crc32c(lists) != footer.lists_crc:
+        raise CorruptObject("the CRC-32C of the tail's lists does not agree")
+    if footer.aborted_bytes % ABORTED_ENTRY.size or footer.epochs_bytes % EPOCH_ENTRY.size:
+        raise CorruptObject("a list in the tail is cut off")
     return Tail(
         topic_id=footer.topic_id,
         object_id=footer.object_id,
@@ -235,9 +242,9 @@ def decode_tail(end_of_object: bytes, object_bytes: int) -> Tail:
         created_ms=footer.created_ms,
         batch_count=footer.batch_count,
         chunks=chunks,
-        aborted=tuple(AbortedTransaction._make(f) for f in ABORTED_ENTRY.iter_unpack(body[:snapshot_at])),
-        producer_snapshot=body[snapshot_at:epochs_at],
-        epochs=tuple((epoch, start) for epoch, start in EPOCH_ENTRY.iter_unpack(body[epochs_at:index_at])),
+        aborted=tuple(AbortedTransaction._make(fields) for fields in ABORTED_ENTRY.iter_unpack(lists[:snapshot_at])),
+        producer_snapshot=lists[snapshot_at:epochs_at],
+        epochs=tuple((epoch, start) for epoch, start in EPOCH_ENTRY.iter_unpack(lists[epochs_at:])),
     )
 
 

@@ -158,21 +158,24 @@ class TestLayout:
         write_object(upload, tmp_path / "object")
         return (tmp_path / "object").read_bytes()
 
-    def test_the_footer_is_the_last_140_bytes(self, data: bytes) -> None:
-        footer = data[-140:]
+    def test_the_footer_is_the_last_144_bytes(self, data: bytes) -> None:
+        footer = data[-144:]
         assert footer[-8:] == b"CSTRMSEG"
-        assert struct.unpack(">HH", footer[124:128]) == (1, 0)
-        assert struct.unpack(">I", footer[128:132])[0] == crc32c(footer[:128])
+        assert struct.unpack(">HH", footer[128:132]) == (1, 0)
+        assert struct.unpack(">I", footer[132:136])[0] == crc32c(footer[:132])
         assert UUID(bytes=footer[:16]) == UUID(int=7)
         assert struct.unpack(">i", footer[32:36])[0] == 3
-        tail_position, aborted, snapshot, epochs, index, chunks, _, crc = struct.unpack(">qIIIIIII", footer[88:124])
+        tail_position, aborted, snapshot, epochs, index, chunks, _, lists_crc, index_crc = struct.unpack(
+            ">qIIIIIIII", footer[88:128]
+        )
         assert (aborted, snapshot, epochs, index) == (24, 80, 24, 56 * chunks)
-        assert crc == crc32c(data[tail_position:-140])
-        assert tail_position + aborted + snapshot + epochs + index + 140 == len(data)
+        assert lists_crc == crc32c(data[tail_position : -144 - index])
+        assert index_crc == crc32c(data[-144 - index : -144])
+        assert tail_position + aborted + snapshot + epochs + index + 144 == len(data)
 
     def test_an_index_entry_finds_and_checks_its_chunk(self, data: bytes) -> None:
         tail = decode_tail(data, len(data))
-        entry = data[-140 - 56 * len(tail.chunks) :][:56]
+        entry = data[-144 - 56 * len(tail.chunks) :][:56]
         base, end, first_ms, max_ms, position, stored, raw, crc, codec = struct.unpack(">qqqqQIIII", entry)
         packed = data[position : position + stored]
         batches = lz4.frame.decompress(packed) if codec == 1 else packed
@@ -237,7 +240,8 @@ class TestDamage:
             spots = [rng.randrange(len(tail) - FOOTER_BYTES - footer.index_bytes, len(tail) - 16) for _ in range(2)]
             for at in spots:
                 tail[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
-            struct.pack_into(">I", tail, len(tail) - 20, crc32c(memoryview(tail)[:-FOOTER_BYTES]))
+            index_at = len(tail) - FOOTER_BYTES - footer.index_bytes
+            struct.pack_into(">II", tail, len(tail) - 24, crc32c(tail[:index_at]), crc32c(tail[index_at:-FOOTER_BYTES]))
             struct.pack_into(">I", tail, len(tail) - 12, crc32c(memoryview(tail)[-FOOTER_BYTES:-12]))
             try:
                 decoded = decode_tail(bytes(tail), len(data))

@@ -6,10 +6,13 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from coldstream.storage.cold_format import CHUNK_RAW_BYTES, CorruptObject, decode_tail
+from coldstream.storage import chunk_source
+from coldstream.storage.chunk_cache import ChunkCache
+from coldstream.storage.chunk_source import ChunkSource
+from coldstream.storage.cold_format import CHUNK_RAW_BYTES, FOOTER_BYTES, CorruptObject, decode_tail
 from coldstream.storage.cold_reader import REMEMBER_S, ColdReader, TimestampFound
 from coldstream.storage.cold_tasks import ColdTasks
 from coldstream.storage.cold_worker import ChunkFile, ChunkWanted, ColdObject, ColdWorkerUnavailable, Upload
@@ -509,7 +512,9 @@ def test_the_permit_is_held_while_reading(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
-def test_an_object_whose_tail_is_larger_than_the_guess_takes_a_second_read(tmp_path: Path) -> None:
+def test_a_large_tail_is_not_read_for_its_index_and_a_large_index_takes_a_second_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = make_batches(1, 5)
 
     async def scenario(cold: Cold) -> None:
@@ -518,11 +523,18 @@ def test_an_object_whose_tail_is_larger_than_the_guess_takes_a_second_read(tmp_p
             make_upload(tmp_path / "log", 0, made[-1][1]), producer_snapshot=bytes(200_000)
         )
         done = await cold.tasks.upload(upload)
-        for known in (0, done.tail_bytes):
+        assert decode_tail(cold.store.objects[upload.key], done.size_bytes).producer_snapshot == bytes(200_000)
+        for known, guess, reads in (
+            (0, 2**16, 1),
+            (done.tail_bytes, 2**16, 1),
+            (done.tail_bytes, FOOTER_BYTES + 10, 2),
+        ):
+            monkeypatch.setattr(chunk_source, "INDEX_GUESS_BYTES", guess)
             cold.store.ranges.clear()
-            place = ColdObject(upload.object_id, upload.key, done.size_bytes, known)
-            tail = await cold.tasks._source.tail(place)
-            assert tail.producer_snapshot == bytes(200_000) and tail.topic_id == UUID(int=7)
-            assert len(cold.store.ranges) == (1 if known else 2)
+            source = ChunkSource(cold.store, ChunkCache(tmp_path / "none", bytes_max=1, files_max=1))
+            chunks = await source._index(ColdObject(upload.object_id, upload.key, done.size_bytes, known))
+            assert [(chunk.base, chunk.end) for chunk in chunks] == [(0, made[-1][1])]
+            assert len(cold.store.ranges) == reads
+            assert max(end - start for _, start, end in cold.store.ranges) <= 2**16
 
     run(tmp_path, scenario)
