@@ -4,17 +4,20 @@ import asyncio
 import os
 import secrets
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import uvloop
 from coldstream.migrations.upgrade import upgrade
 from coldstream.platform.broker.main import Broker
 from coldstream.platform.settings import Address, Settings
 from coldstream.storage.disk import Disk
+from coldstream.tenants.actor import Actor
 from coldstream.tenants.bootstrap import bootstrap
 from coldstream.tenants.database import Database
+from coldstream.tenants.key_service import create_key, revoke_key
+from coldstream.tenants.scope import namespace_scope
 
 T = TypeVar("T")
 START_S = 30
@@ -24,24 +27,56 @@ def prepare(data_dir: Path) -> None:
     """What the supervisor does before a broker's first start."""
     data_dir.mkdir(parents=True, exist_ok=True)
     (data_dir / "cluster-secret").write_text(secrets.token_hex(32))
-    settings = settings_for(data_dir)
-    upgrade(settings.database)
-
-    async def first_start() -> None:
-        database = Database.open(settings.database)
-        await bootstrap(database, None)
-        await database.dispose()
-
-    asyncio.run(first_start())
+    upgrade(settings_for(data_dir).database)
+    with_database(data_dir, bootstrap)
 
 
-def settings_for(data_dir: Path) -> Settings:
+def with_database(data_dir: Path, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
+    """Run something against the metadata database, beside a broker or without one."""
+
+    async def run() -> T:
+        database = Database.open(settings_for(data_dir).database)
+        try:
+            return await work(database)
+        finally:
+            await database.dispose()
+
+    return asyncio.run(run())
+
+
+def make_key(data_dir: Path, role: str, *, topic: str = "*", group: str = "*") -> tuple[str, str]:
+    """Id and secret of a new key of default/default."""
+
+    async def make(database: Database) -> tuple[str, str]:
+        async with database.write() as session:
+            scope = await namespace_scope(session, "default", "default")
+            name = f"{role}-{secrets.token_hex(4)}"
+            key = await create_key(
+                session, Actor.local(), scope.id, name, role, topic_pattern=topic, group_pattern=group
+            )
+            return key.id, key.secret
+
+    return with_database(data_dir, make)
+
+
+def revoke(data_dir: Path, key_id: str) -> None:
+    """Revoke a key of default/default."""
+
+    async def end(database: Database) -> None:
+        async with database.write() as session:
+            scope = await namespace_scope(session, "default", "default")
+            await revoke_key(session, Actor.local(), scope.id, key_id)
+
+    with_database(data_dir, end)
+
+
+def settings_for(data_dir: Path, anonymous: str | None = "default/default") -> Settings:
     """Free ports on loopback; anonymous clients reach default/default."""
     return Settings(
         data_dir=data_dir,
         kafka=Address("127.0.0.1", 0),
         broker_metrics=Address("127.0.0.1", 0),
-        anonymous="default/default",
+        anonymous=anonymous,
         offload_interval_ms=500,
     )
 
@@ -49,8 +84,8 @@ def settings_for(data_dir: Path) -> Settings:
 class InProcessBroker:
     """`with InProcessBroker(data_dir, disk) as broker:`; `broker.address` is where it listens."""
 
-    def __init__(self, data_dir: Path, disk: Disk | None = None) -> None:
-        self._broker = Broker(settings_for(data_dir), disk)
+    def __init__(self, data_dir: Path, disk: Disk | None = None, *, anonymous: str | None = "default/default") -> None:
+        self._broker = Broker(settings_for(data_dir, anonymous), disk)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="broker under test", daemon=True)
 

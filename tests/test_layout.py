@@ -1,4 +1,4 @@
-"""The house rules of ARCHITECTURE.md section 2, held against the tree: where packages begin, and which way imports point."""
+"""The house rules of ARCHITECTURE.md, held against the tree: where packages begin, which way imports point."""
 
 import ast
 import tomllib

@@ -20,7 +20,7 @@ TOKEN_ISSUER = "coldstream-console"  # noqa: S105 - a name, not a secret
 TOKEN_BYTES_MAX = 16 * 1024
 
 
-class SignInRefused(Exception):
+class SignInRefused(Exception):  # noqa: N818 - says what happened
     """`reason` is for the log, `told` for the client."""
 
     def __init__(self, reason: str, told: str) -> None:
@@ -60,9 +60,7 @@ class Authentication:
         try:
             principal = await authenticate_key(self._database, username, password, self._now_ms())
         except AuthenticationFailed as failed:
-            raise SignInRefused(
-                f"key {username[:64]!r}: {failed.reason}", str(failed) if failed.proven else NOT_PROVEN
-            ) from None
+            raise SignInRefused(f"key {username[:64]!r}: {failed.reason}", told_about(failed)) from None
         view = self._namespace(principal.namespace_id)
         if view is None:
             raise SignInRefused(
@@ -93,6 +91,11 @@ class Authentication:
             raise SignInRefused(f"console token: namespace {namespace_id} is not loaded", "the namespace is gone")
         permissions = Permissions.everything() if role == "admin" else Permissions.read_only()
         return Caller("console", None, view, permissions, expires_at_ms, None)
+
+
+def told_about(failed: AuthenticationFailed) -> str:
+    """What the client may know: why its own key does not work, and nothing of anybody else's."""
+    return f"Authentication failed: this key is {failed.reason}" if failed.secret_was_right else NOT_PROVEN
 
 
 def parse_plain(token: bytes) -> tuple[str, str]:

@@ -137,14 +137,15 @@ class CatalogueFollower:
         topic = self._topics.get(entry.id)
         if topic is None:
             configs = resolve(entry.configs, self._entries[entry.namespace_id].defaults)
-            topic = Topic(entry.id, entry.namespace_id, entry.name, configs, entry.configs)
+            topic = Topic(entry.id, entry.namespace_id, entry.name, configs, entry.configs, log_config(configs))
         new = [rows.get((entry.id, index)) for index in range(len(topic.partitions), entry.partitions)]
         servable = [row for row in new if row is not None and self._serves(row)]
         if len(servable) < len(new):
             log.error("topic stays offline", extra={"topic_id": str(entry.id), "reason": why_offline(new)})
             return
-        config = log_config(topic.configs)
-        openings = [Opening(entry.id, row.partition, config, row.leader_epoch, row.log_start) for row in servable]
+        openings = [
+            Opening(entry.id, row.partition, topic.log_config, row.leader_epoch, row.log_start) for row in servable
+        ]
         try:
             logs: list[Log] = await self._logs.open_many(openings, self._now_ms())
         except (LogError, OSError) as error:
@@ -170,9 +171,9 @@ class CatalogueFollower:
     def _configure(self, topic: Topic, overrides: Mapping[str, str]) -> None:
         topic.overrides = overrides
         topic.configs = resolve(overrides, self._entries[topic.namespace_id].defaults)
-        config = log_config(topic.configs)
+        topic.log_config = log_config(topic.configs)
         for partition in topic.partitions:
-            partition.log.set_config(config)
+            partition.log.set_config(topic.log_config)
         self._views[topic.namespace_id].changed()
 
     async def _remove(self, topic_ids: Iterable[UUID]) -> None:

@@ -2,7 +2,7 @@
 
 Always true: every answer leaves in request order; an `acks=all` answer leaves only after its commit round; at most one
 request per connection is being answered by a task, and while one is, later frames wait unread; nothing here waits on
-SQL or the object store for a produce or a hot fetch, and those two make no task (PERFORMANCE, "What the hot path does").
+SQL or the object store for a produce or a hot fetch, and those two make no task.
 """
 
 import asyncio
@@ -48,9 +48,28 @@ class Connection(asyncio.BufferedProtocol):
     """A Kafka connection; `caller` is who has signed in."""
 
     __slots__ = (
-        "_answers", "_busy", "_close_reason", "_in_read", "_paused_reading", "_produce", "_ready", "_task", "_transport", "_write_paused",
-        "caller", "client_host", "client_id", "fetch_rotation", "intake", "may_be_anonymous", "peer", "read_began_s", "services", "sign_in", "waiting_fetch",
-    )  # fmt: skip
+        "_answers",
+        "_busy",
+        "_close_reason",
+        "_in_read",
+        "_paused_reading",
+        "_produce",
+        "_ready",
+        "_task",
+        "_transport",
+        "_write_paused",
+        "caller",
+        "client_host",
+        "client_id",
+        "fetch_rotation",
+        "intake",
+        "may_be_anonymous",
+        "peer",
+        "read_began_s",
+        "services",
+        "sign_in",
+        "waiting_fetch",
+    )
 
     def __init__(self, services: "Services") -> None:
         self.services = services
@@ -315,6 +334,7 @@ class Connection(asyncio.BufferedProtocol):
             extra={"client": self.peer, "client_id": self.client_id, "principal": caller, "reason": reason},
         )
         if self._transport is not None:
+            self._write_ready()
             self._transport.close()
 
     @property

@@ -1,7 +1,7 @@
 """What has to be done to open logs now and then: roll idle segments, note recovery points, snapshot group state.
 
-Always true: each step looks at a bounded number of partitions, so that ten thousand of them never stall the loop; blocking
-work runs on a thread.
+Always true: each step looks at a bounded number of partitions, so that ten thousand of them never stall the loop;
+blocking work runs on a thread.
 """
 
 import asyncio

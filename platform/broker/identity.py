@@ -15,7 +15,7 @@ from ..data_dir import write_whole
 FILE_NAME = "broker.json"
 
 
-class DatabaseBehind(Exception):
+class DatabaseBehind(Exception):  # noqa: N818 - says what happened
     """The message says which epochs disagree and what to do."""
 
 

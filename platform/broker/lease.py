@@ -1,4 +1,4 @@
-"""The broker's lease: renewed every second; a broker that finds itself fenced ends, an outage of the database ends nobody."""
+"""The broker's lease: renewed every second. A fenced broker ends; an outage of the database ends nobody."""
 
 import asyncio
 import logging

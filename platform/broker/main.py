@@ -58,7 +58,7 @@ STATUS_STORAGE_FAILED = 70
 
 
 class Broker:
-    """One running broker. `start` builds it, `stop` takes it down; tests run it in their own process, on their own disk."""
+    """One running broker: `start` builds it, `stop` takes it down. Tests run it on a disk of their own."""
 
     def __init__(self, settings: Settings, disk: Disk | None = None) -> None:
         self.settings = settings
@@ -97,7 +97,17 @@ class Broker:
 
         follower = CatalogueFollower(database, registration, logs, Services.now_ms, topic_gone)
         cold = ColdReader(worker)
-        tiering = Tiering(settings, database, registration, manifest, worker, logs, follower, metrics, Services.now_ms)
+        tiering = Tiering(
+            database,
+            registration,
+            manifest,
+            worker,
+            logs,
+            follower,
+            metrics,
+            Services.now_ms,
+            settings.offload_interval_ms,
+        )
         self.services = services = Services(
             settings=settings,
             loop=loop,
@@ -129,6 +139,7 @@ class Broker:
             ("lease", keep_lease(database, registration, self._storage_failed)),
             ("housekeeping", Housekeeping(services).run()),
             ("tiering", tiering.run()),
+            ("offload jobs", services.offload_jobs.run()),
         ):
             task = asyncio.create_task(coroutine, name=name)
             task.add_done_callback(self._background_ended)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from ...storage.config import LogConfig
 from ...storage.log import Log
 from ...storage.manifest import ColdSegment
 from ...tenants.topic_configs import Value
@@ -48,13 +49,14 @@ class Partition:
 
 @dataclass(slots=True, eq=False)
 class Topic:
-    """A live topic; `configs` are resolved values by Kafka's names."""
+    """A live topic; `configs` are resolved values by Kafka's names, `log_config` the part its logs act on."""
 
     id: UUID
     namespace_id: UUID
     name: str
     configs: Mapping[str, Value]
     overrides: Mapping[str, str]
+    log_config: LogConfig
     partitions: list[Partition] = field(default_factory=list)
     name_bytes: bytes = field(init=False)
     metadata: dict[int, bytes] = field(default_factory=dict)  # encoded for Metadata, per version; cleared on change
@@ -74,8 +76,18 @@ class NamespaceView:
     """
 
     __slots__ = (
-        "_by_id", "_by_name", "auto_create_topics", "cluster_id", "id", "name", "producer_blocks", "suspended", "tenant", "tenant_id", "version",
-    )  # fmt: skip
+        "_by_id",
+        "_by_name",
+        "auto_create_topics",
+        "cluster_id",
+        "id",
+        "name",
+        "producer_blocks",
+        "suspended",
+        "tenant",
+        "tenant_id",
+        "version",
+    )
 
     def __init__(self, namespace_id: UUID, tenant_id: UUID, tenant: str, name: str, cluster_id: str) -> None:
         self.id = namespace_id

@@ -58,7 +58,7 @@ class PartitionLogs:
 
     def open(self, opening: Opening, now_ms: int) -> Log:
         """Open one log. Blocking."""
-        opened = Log.open(
+        return Log.open(
             self._disk,
             self.topics_dir / str(opening.topic_id) / str(opening.partition),
             opening.config,
@@ -68,7 +68,6 @@ class PartitionLogs:
             log_start=opening.log_start,
             mark_dirty=self._mark_dirty,
         )
-        return opened
 
     async def remove_topic(self, topic_id: UUID, partitions: Iterable[Partition]) -> None:
         """Delete the files of a topic; whoever still reads gets LogClosed."""

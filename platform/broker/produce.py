@@ -111,7 +111,7 @@ class ProduceRound:
         return key, index, 0, base_offset, append_time_ms, log.log_start, None, log
 
     def finish(self) -> None:
-        """Write what was queued, mark it dirty, and answer: at once, or behind the commit round that makes it durable."""
+        """Write what was queued, mark it dirty, and answer: at once, or behind the round that makes it durable."""
         if not self._pending:
             return
         pending, self._pending = self._pending, []
@@ -148,7 +148,7 @@ class ProduceRound:
             self._connection.respond((frame,))
 
     def _end_if_failed(self, outcomes: list[Outcome]) -> None:
-        """No answer can tell an `acks=0` client: as Kafka does, end the connection so that it asks for metadata again."""
+        """No answer can tell an `acks=0` client: as Kafka does, end the connection, so that it looks again."""
         error = next((outcome[2] for outcome in outcomes if outcome[2]), 0)
         if error:
             self._connection.close(f"produce with acks=0 failed: {ErrorCode(error).name}")

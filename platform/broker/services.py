@@ -19,6 +19,7 @@ from .context import Caller
 from .group_log import GroupLogs
 from .intake import ReceiveBuffer
 from .metrics import BrokerMetrics
+from .offload_jobs import OffloadJobs
 from .partition_logs import PartitionLogs
 from .producer_ids import ProducerIds
 from .slow_reads import SlowReads
@@ -65,6 +66,7 @@ class Services:
         self.cold = cold
         self.slow_reads = slow_reads
         self.tiering = tiering
+        self.offload_jobs = OffloadJobs(self, tiering)
         self.producer_ids = producer_ids
         self.worker = worker
         self.receive = ReceiveBuffer()

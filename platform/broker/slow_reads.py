@@ -47,7 +47,7 @@ class SlowReads:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def read(self, caller: Caller, part: "Part", max_bytes: int) -> None:
-        """Fill one part of a fetch: its data, or its error. A read that takes too long leaves it empty, to be asked again."""
+        """Fill one part of a fetch: its data or its error. One that takes too long stays empty, to be asked again."""
         assert part.partition is not None
         permits = self._permits.setdefault(caller.namespace.tenant_id, asyncio.Semaphore(PERMITS_PER_TENANT))
         limit_bytes = min(part.asked.max_bytes, max_bytes)

@@ -1,7 +1,7 @@
 """Snapshot files of internal partitions: `<partition>-<end:020d>.snapshot`, record batches in Kafka's format.
 
-Always true: a file under its final name is whole and synced; every batch carries its own CRC. A file that fails its check
-is passed over and reported, and the next older one is used.
+Always true: a file under its final name is whole and synced; every batch carries its own CRC. A file that fails its
+check is passed over and reported, and the next older one is used.
 """
 
 import logging

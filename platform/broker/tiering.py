@@ -1,28 +1,39 @@
-"""What moves a broker's segments to the cold tier and away: offload passes, retention, collection, offload jobs, purges.
+"""What moves a broker's segments to the cold tier and away again: offload, retention, eviction, collection, purges.
 
-Always true: one partition is worked on by one pass at a time; nothing here runs on the hot path, and a store or database
-that does not answer delays only itself. Files and objects go in the order that `storage.offload` keeps.
+Always true: one partition is worked on by one pass at a time; nothing here runs on the hot path, and a store or a
+database that does not answer delays only itself. The log start moves first, then rows, then, after the grace period,
+objects; a local file goes only when its copy is committed.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
+from uuid import UUID
 
-from ...storage.manifest import Manifest
+from sqlalchemy.exc import SQLAlchemyError
+
+from ...storage.cold_worker import ColdWorker, ColdWorkerUnavailable
+from ...storage.collection import Collector
+from ...storage.errors import LogError
+from ...storage.manifest import ManifestError
+from ...storage.object_store import ObjectStoreError
+from ...storage.offload import Backlog, Offload, OffloadOutcome
+from ...storage.retention import plan_local_eviction, plan_log_start
 from ...tenants.database import Database
+from ..cluster.manifests import SqlManifest
 from ..cluster.membership import BrokerRegistration
-from ..settings import Settings
+from ..cluster.purge import purge_finished, purge_namespaces
 from .catalogue_follower import CatalogueFollower
 from .metrics import BrokerMetrics
+from .namespace import Partition
 from .partition_logs import PartitionLogs
 
 log = logging.getLogger("coldstream.tiering")
 
-
-class Backlog:
-    segments = 0
-    bytes = 0
-    oldest_age_ms = 0
+PASSES_MAX = 8  # partitions whose segments are uploaded at once; the worker itself does two
+PARTITIONS_PER_BREATH = 100  # looked at before the loop gets its turn again
+COLLECT_EVERY_MS = 30_000
+EXPECTED = (LogError, ManifestError, ObjectStoreError, ColdWorkerUnavailable, SQLAlchemyError, OSError)
 
 
 class Tiering:
@@ -30,31 +41,151 @@ class Tiering:
 
     def __init__(
         self,
-        settings: Settings,
         database: Database,
         registration: BrokerRegistration,
-        manifest: Manifest,
-        worker,
+        manifest: SqlManifest,
+        worker: ColdWorker,
         logs: PartitionLogs,
         follower: CatalogueFollower,
         metrics: BrokerMetrics,
         now_ms: Callable[[], int],
+        interval_ms: int,
     ) -> None:
-        self._logs = logs
-        self._manifest = manifest
+        self._database = database
         self._registration = registration
+        self._manifest = manifest
+        self._logs = logs
+        self._follower = follower
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._interval_s = interval_ms / 1000
+        self._offload = Offload(manifest, worker, now_ms=now_ms)
+        self._collector = Collector(manifest, worker.delete)
+        self._passes: dict[Partition, asyncio.Task[None]] = {}
+        self._collected_at_ms = 0
+        self._marked_topics: set[UUID] = set()
+        self._backlog = Backlog()
 
     async def load(self) -> None:
-        """Learn what is committed cold."""
+        """Learn what is committed cold of every partition led here: one statement."""
         committed = await self._manifest.committed_of_leader(self._registration.broker_id)
         for partition in self._logs.partitions():
             partition.cold = tuple(committed.get((partition.topic.id, partition.index), ()))
 
     async def run(self) -> None:
-        await asyncio.sleep(1e9)
-
-    def jobs_changed(self) -> None:
-        pass
+        """Until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(self._interval_s)
+                await self._look_at_partitions()
+                await self._clean_up()
+        finally:
+            for task in self._passes.values():
+                task.cancel()
 
     def backlog(self) -> Backlog:
-        return Backlog()
+        """What was sealed and not yet cold when the partitions were last looked at."""
+        return self._backlog
+
+    # one partition
+
+    async def offload(self, partition: Partition, *, at_once: bool = False) -> OffloadOutcome:
+        """Upload what is due of one partition; `at_once` does not wait for a backoff to end."""
+        outcome = await self._offload.run(partition.log, partition, at_once=at_once)
+        self._metrics.uploaded_segments += len(outcome.uploaded)
+        self._metrics.uploaded_bytes += sum(segment.size_bytes for segment in outcome.uploaded)
+        self._metrics.upload_failures += outcome.error is not None
+        return outcome
+
+    async def retain(self, partition: Partition) -> None:
+        """Move the log start as `retention.*` says, then drop what lies below it. Raises one of EXPECTED."""
+        partition_log = partition.log
+        start = plan_log_start(
+            partition.cold,
+            partition_log.sealed_segments(),
+            partition.topic.log_config,
+            self._now_ms(),
+            log_start=partition_log.log_start,
+            durable=partition_log.durable,
+            active_bytes=partition_log.segments[-1].size,
+        )
+        if start <= partition_log.log_start:
+            return
+        now = await self._offload.retire(partition_log, partition, start)
+        partition_log.advance_log_start(now)
+        await asyncio.to_thread(partition_log.drop_local_below, now)
+
+    async def evict(self, partition: Partition, *, everything: bool = False) -> None:
+        """Drop local files that `local.retention.*` no longer wants and the cold tier has. Raises one of EXPECTED."""
+        partition_log = partition.log
+        below = (
+            partition.cold_end
+            if everything
+            else plan_local_eviction(
+                partition_log.sealed_segments(),
+                partition.cold_end,
+                partition.topic.log_config,
+                self._now_ms(),
+                partition_log.durable,
+                partition_log.segments[-1].size,
+            )
+        )
+        if below > partition_log.local_start:
+            await asyncio.to_thread(partition_log.drop_local_below, below)
+
+    # all of them
+
+    async def _look_at_partitions(self) -> None:
+        backlog = Backlog()
+        for number, partition in enumerate(self._logs.partitions()):
+            if number % PARTITIONS_PER_BREATH == 0:
+                await asyncio.sleep(0)
+            if partition.topic.log_config.tiered:
+                due = self._offload.backlog(partition.log, partition)
+                backlog += due
+                if due.segments and partition not in self._passes and len(self._passes) < PASSES_MAX:
+                    self._begin_pass(partition)
+            try:
+                await self.retain(partition)
+                await self.evict(partition)
+            except EXPECTED as error:
+                log.warning("retention failed", extra=about(partition) | {"error": str(error)})
+        self._backlog = backlog
+
+    def _begin_pass(self, partition: Partition) -> None:
+        async def run() -> None:
+            try:
+                await self.offload(partition)
+            finally:
+                self._passes.pop(partition, None)
+
+        self._passes[partition] = asyncio.create_task(run(), name=f"offload {partition.topic.id}/{partition.index}")
+
+    async def _clean_up(self) -> None:
+        """Mark the objects of topics that were just deleted; now and then collect, and forget what is all gone."""
+        try:
+            deleted = sorted(self._follower.to_purge - self._marked_topics)
+            for topic_id in deleted:
+                await self._manifest.mark_topic(topic_id)
+                self._offload.forget_topic(topic_id)
+                self._marked_topics.add(topic_id)
+            if self._now_ms() - self._collected_at_ms >= COLLECT_EVERY_MS:
+                self._collected_at_ms = self._now_ms()
+                await self._collector.run()
+                deleted = sorted(self._marked_topics)
+            for topic_id in deleted:
+                await self._forget(topic_id)
+        except EXPECTED as error:
+            log.warning("cleaning up failed, it will be tried again", extra={"error": str(error)})
+
+    async def _forget(self, topic_id: UUID) -> None:
+        """Remove a deleted topic's rows, if no object is left."""
+        if await purge_finished(self._database, topic_id):
+            self._follower.to_purge.discard(topic_id)
+            self._marked_topics.discard(topic_id)
+            await purge_namespaces(self._database)
+
+
+def about(partition: Partition) -> dict[str, object]:
+    """Fields of a log line about one partition."""
+    return {"topic_id": str(partition.topic.id), "partition": partition.index}

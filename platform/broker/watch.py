@@ -1,4 +1,4 @@
-"""What the broker looks at regularly: has the database changed, is a key revoked, has a key expired, is the lease ours."""
+"""What the broker looks at regularly: has the database changed, is a key revoked, has one expired."""
 
 import asyncio
 import logging
@@ -49,7 +49,7 @@ class DatabaseWatch:
         if (now.revocations, now.catalogue) != (was.revocations, was.catalogue):
             await self._close_revoked()
         if now.jobs != was.jobs:
-            self._services.tiering.jobs_changed()
+            self._services.offload_jobs.changed()
 
     async def _renew_permissions(self) -> None:
         services = self._services

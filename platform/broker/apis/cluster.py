@@ -1,7 +1,7 @@
 """Metadata (key 3), versions 0 to 13, and DescribeCluster (key 60), 0 to 2: the namespace seen as a Kafka cluster.
 
-A name is authorised before it is looked up, so whether a topic exists shows only to those who may describe it. A topic's
-encoded form is kept per version: a client that asks for a thousand topics costs a join of bytes.
+A name is authorised before it is looked up, so whether a topic exists shows only to those who may describe it. A
+topic's encoded form is kept per version: a client that asks for a thousand topics costs a join of bytes.
 """
 
 from collections.abc import Awaitable, Callable, Iterable

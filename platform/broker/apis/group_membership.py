@@ -1,4 +1,4 @@
-"""JoinGroup (key 11), versions 0 to 9; SyncGroup (key 14), 0 to 5; Heartbeat (key 12), 0 to 4; LeaveGroup (key 13), 0 to 5."""
+"""JoinGroup (key 11), versions 0 to 9; SyncGroup (14), 0 to 5; Heartbeat (12), 0 to 4; LeaveGroup (13), 0 to 5."""
 
 import asyncio
 

@@ -1,4 +1,7 @@
-"""OffsetCommit (key 8), versions 2 to 10, and OffsetFetch (key 9), 1 to 10. Offsets are kept by topic id and go with the topic."""
+"""OffsetCommit (key 8), versions 2 to 10, and OffsetFetch (key 9), 1 to 10.
+
+Offsets are kept by topic id and go with the topic.
+"""
 
 import asyncio
 from collections.abc import Iterable, Sequence

@@ -1,8 +1,8 @@
 """ListOffsets (key 2), versions 1 to 11, and OffsetForLeaderEpoch (key 23), versions 2 to 4.
 
-A timestamp is looked up where its records are: first among cold segments, by their index, then in the local log; both on
-threads or in the cold worker, never on the loop. -4 is the earliest local offset, -5 the latest tiered one (KIP-1005),
--6 the earliest that is not yet tiered.
+A timestamp is looked up where its records are: first among cold segments, by their index, then in the local log; both
+on threads or in the cold worker, never on the loop. -4 is the earliest local offset, -5 the latest tiered one
+(KIP-1005), -6 the earliest that is not yet tiered.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ CLUSTER_NAME = "kafka-cluster"
     authorises=(Right(Operation.IDEMPOTENT_WRITE, ResourceType.CLUSTER), Right(Operation.WRITE, ResourceType.TOPIC)),
 )
 async def init_producer_id(request: InitProducerIdRequest, context: Context) -> InitProducerIdResponse:
-    """A fresh producer id bound to the namespace; or, for one that is bound to it, none newer: a fresh one too (KIP-360)."""
+    """A fresh producer id bound to the namespace; who asks with an id of its own gets a fresh one too (KIP-360)."""
     if request.transactional_id is not None:
         return InitProducerIdResponse(error_code=ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     permissions = context.caller.permissions

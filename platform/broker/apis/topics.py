@@ -1,4 +1,4 @@
-"""CreateTopics (key 19), versions 2 to 7, and DeleteTopics (key 20), versions 1 to 6, through the services that the console uses.
+"""CreateTopics (key 19), versions 2 to 7, and DeleteTopics (key 20), 1 to 6, by the services that the console uses.
 
 An answer that says "created" comes once this broker can take records for the topic. Replication factor and assignments
 are accepted only as -1 or 1 and empty: durability comes from the topic's durability setting, not from replicas.

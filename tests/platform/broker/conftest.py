@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from coldstream.platform.wire.api import ApiKey
 from coldstream.storage.disk import OsDisk
 from coldstream.storage.records import Record, build_batch

@@ -5,7 +5,7 @@ from coldstream.platform.broker.intake import FrameIntake, FrameRefused, Receive
 
 
 def feed(intake: FrameIntake, data: bytes, *, take: int = 10**9) -> list[bytes]:
-    """Give `data` as the transport would, in as many reads as the buffers ask for; take at most `take` frames a read."""
+    """Give `data` as the transport would, in as many reads as the buffers ask for; `take` frames a read at most."""
     frames = []
     while data:
         room = intake.buffer()

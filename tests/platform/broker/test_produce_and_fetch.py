@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from coldstream.platform.wire.api import ApiKey
 from coldstream.platform.wire.errors import ErrorCode
 from coldstream.storage.disk import OsDisk
