@@ -62,6 +62,7 @@ class Database:
         self._writing_engine = engine.execution_options(**{WRITES: True})
         # Within a process writers take turns here, in order, instead of polling for SQLite's lock.
         self._turn: AbstractAsyncContextManager[object] = asyncio.Lock() if url.is_sqlite else nullcontext()
+        self._writers: set[object] = set()  # tasks inside `write`
         self._clock = clock or (system_now_ms if url.is_sqlite else None)
         self._watch: ChangeWatch | None = None
 
@@ -94,13 +95,19 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A session whose changes are one transaction, committed when the block ends without an exception."""
+        task = asyncio.current_task()
+        assert task not in self._writers, "a write within a write of the same task would wait for itself for ever"
         info = {_CLOCK: self._clock}
-        async with (
-            self._turn,
-            AsyncSession(self._writing_engine, expire_on_commit=False, info=info) as session,
-            session.begin(),
-        ):
-            yield session
+        self._writers.add(task)
+        try:
+            async with (
+                self._turn,
+                AsyncSession(self._writing_engine, expire_on_commit=False, info=info) as session,
+                session.begin(),
+            ):
+                yield session
+        finally:
+            self._writers.discard(task)
 
     async def now_ms(self) -> int:
         """Database time, milliseconds since the epoch."""

@@ -14,7 +14,7 @@ class InvalidName(TenancyError):
 
 
 class InvalidTopicName(InvalidName):
-    """A topic name Kafka would refuse (INVALID_TOPIC_EXCEPTION)."""
+    """A topic name Kafka would refuse, for itself or for its likeness to another (INVALID_TOPIC_EXCEPTION)."""
 
 
 class InvalidPattern(TenancyError):
@@ -38,7 +38,7 @@ class AlreadyExists(TenancyError):
 
 
 class TopicExists(AlreadyExists):
-    """A live topic of that name, or one whose name collides with it, is already there (TOPIC_ALREADY_EXISTS)."""
+    """A live topic of that name is already there (TOPIC_ALREADY_EXISTS)."""
 
 
 class NotFound(TenancyError):

@@ -18,7 +18,7 @@ from .actor import Actor
 from .audit import Subject, record
 from .catalogue import NamespaceEntry, TopicEntry
 from .database import session_now_ms
-from .errors import InvalidConfig, InvalidPartitions, NotFound, QuotaExceeded, TopicExists
+from .errors import InvalidConfig, InvalidPartitions, InvalidTopicName, NotFound, QuotaExceeded, TopicExists
 from .models import Durability, Topic
 from .names import check_topic_name, collision_form
 from .scope import namespace_scope_by_id
@@ -226,7 +226,7 @@ async def _check_free(session: AsyncSession, namespace: NamespaceEntry, name: st
     if taken == name:
         raise TopicExists(f"topic {name!r} already exists")
     if taken is not None:
-        raise TopicExists(f"topic {name!r} collides with {taken!r}: '.' and '_' are the same in metric names")
+        raise InvalidTopicName(f"topic name {name!r} collides with {taken!r}: '.' and '_' are the same in metric names")
 
 
 async def _check_room(session: AsyncSession, namespace: NamespaceEntry, *, topics: int, partitions: int) -> None:

@@ -101,6 +101,17 @@ def test_readers_see_the_last_commit_while_somebody_writes(url: str) -> None:
     with_two(url, scenario)
 
 
+def test_a_write_within_a_write_is_a_mistake_and_not_a_hang(url: str) -> None:
+    async def scenario(one: Database, other: Database) -> None:
+        async with one.write():
+            with pytest.raises(AssertionError, match="within a write"):
+                async with one.write():
+                    pass
+        assert await asyncio.wait_for(bumped(one), SOON_S) == 1
+
+    with_two(url, scenario)
+
+
 def test_what_a_read_session_changes_is_rolled_back(url: str) -> None:
     async def scenario(one: Database, other: Database) -> None:
         async with one.read() as session:

@@ -131,7 +131,7 @@ def test_names_that_collide_in_metrics_are_refused_as_kafka_does(url: str) -> No
         async with world.db.write() as session:
             await create_topic(session, ACTOR, world.namespace_id, "a.b_c", 1, {})
             for name in ("a_b_c", "a.b.c", "a_b.c"):
-                with pytest.raises(TopicExists, match="collides"):
+                with pytest.raises(InvalidTopicName, match="collides"):
                     await create_topic(session, ACTOR, world.namespace_id, name, 1, {})
             with pytest.raises(TopicExists, match="already exists"):
                 await create_topic(session, ACTOR, world.namespace_id, "a.b_c", 1, {})
