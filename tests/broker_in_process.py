@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import signal
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -70,11 +71,11 @@ def revoke(data_dir: Path, key_id: str) -> None:
     with_database(data_dir, end)
 
 
-def settings_for(data_dir: Path, anonymous: str | None = "default/default") -> Settings:
+def settings_for(data_dir: Path, anonymous: str | None = "default/default", port: int = 0) -> Settings:
     """Free ports on loopback; anonymous clients reach default/default."""
     return Settings(
         data_dir=data_dir,
-        kafka=Address("127.0.0.1", 0),
+        kafka=Address("127.0.0.1", port),
         broker_metrics=Address("127.0.0.1", 0),
         anonymous=anonymous,
         offload_interval_ms=500,
@@ -84,8 +85,15 @@ def settings_for(data_dir: Path, anonymous: str | None = "default/default") -> S
 class InProcessBroker:
     """`with InProcessBroker(data_dir, disk) as broker:`; `broker.address` is where it listens."""
 
-    def __init__(self, data_dir: Path, disk: Disk | None = None, *, anonymous: str | None = "default/default") -> None:
-        self._broker = Broker(settings_for(data_dir, anonymous), disk)
+    def __init__(
+        self,
+        data_dir: Path,
+        disk: Disk | None = None,
+        *,
+        anonymous: str | None = "default/default",
+        port: int = 0,
+    ) -> None:
+        self._broker = Broker(settings_for(data_dir, anonymous, port), disk)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="broker under test", daemon=True)
 
@@ -114,12 +122,30 @@ class InProcessBroker:
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(START_S)
 
     def crash(self) -> None:
-        """As if the power went: the loop stops between two callbacks, nothing is flushed, closed or answered."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        os.kill(self._broker.services.worker.pid, 9)
-        for connection in tuple(self._broker.services.connections):
-            connection.abort()
+        """As if the power went: from one callback of the loop on nobody is answered and nothing is synced or closed.
+
+        What was only in memory is gone; files are as they are, for the test's disk to take away what was not synced.
+        """
+        self.on_loop(self._cut)
+        self._end()
+
+    async def _cut(self) -> None:
+        services = self._broker.services
+        services.rounds.on_completed = lambda number, logs: None
+        services.stopping = True
+        for connection in tuple(services.connections):
+            connection._close_reason = "the power went"
+            connection._transport.abort()
+        self._broker._server.close()
+        for task in self._broker._background:
+            task.cancel()
+        for undo in self._broker._undo:
+            undo()
+        if services.worker.pid is not None:
+            os.kill(services.worker.pid, signal.SIGKILL)
+        await services.worker.close()
+        await asyncio.to_thread(services.rounds.close)  # a sync under way may still reach the disk, or may not
+        await services.database.dispose()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

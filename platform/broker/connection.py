@@ -336,8 +336,3 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._write_ready()
             self._transport.close()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is being answered: a clean shutdown may close it."""
-        return not self._busy and not self._answers
