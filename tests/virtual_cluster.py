@@ -137,8 +137,8 @@ class VirtualCluster:
         return self._keys[role]
 
     def confluent(self, role: str = "admin", **settings: Any) -> dict[str, Any]:
-        """Settings of librdkafka, with `_` for `.` in names."""
-        mine = {name.replace("_", "."): value for name, value in settings.items()}
+        """Settings of librdkafka, with `_` for `.` in names (callbacks, `…_cb`, keep theirs)."""
+        mine = {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in settings.items()}
         return {**self.key_for(role).confluent(self.bootstrap), **mine}
 
     def python(self, role: str = "admin", **settings: Any) -> dict[str, Any]:

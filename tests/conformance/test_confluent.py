@@ -1,18 +1,18 @@
 """confluent-kafka (librdkafka) against a running platform: the library most of our users have."""
 
-import threading
 import time
 from typing import Any
 
 import pytest
 from coldstream.tests.virtual_cluster import VirtualCluster, consume, eventually, fresh, produce
-from confluent_kafka import Consumer, KafkaError, KafkaException, OffsetSpec, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -82,25 +82,24 @@ def test_null_keys_values_and_empty_ones_stay_apart(cluster: VirtualCluster) -> 
 
 def test_two_members_share_a_topic_and_one_takes_over_when_the_other_leaves(cluster: VirtualCluster) -> None:
     topic, group = cluster.topic(partitions=4), fresh("group")
-    first, second = (group_consumer(cluster, group, session_timeout_ms=6000) for _ in range(2))
-    stop = threading.Event()
-    polling = threading.Thread(target=lambda: [second.poll(0.05) for _ in iter(stop.is_set, True)], daemon=True)
+    members = [group_consumer(cluster, group, session_timeout_ms=6000) for _ in range(2)]
+
+    def owned() -> list[int]:
+        for member in members:
+            assert member.poll(0.05) is None
+        return [len(member.assignment()) for member in members]
+
     try:
-        first.subscribe([topic])
-        eventually(lambda: first.poll(0.05) is None and len(first.assignment()) == 4, "all four to the only member")
-        second.subscribe([topic])
-        polling.start()
-        eventually(lambda: first.poll(0.05) is None and len(first.assignment()) == 2, "two of four to each member")
-        eventually(lambda: len(second.assignment()) == 2, "the other two to the second member")
-        owned = {tp.partition for member in (first, second) for tp in member.assignment()}
-        assert owned == {0, 1, 2, 3}
-        stop.set()
-        polling.join(TIMEOUT_S)
-        second.close()
-        eventually(lambda: first.poll(0.05) is None and len(first.assignment()) == 4, "all four back")
+        members[0].subscribe([topic])
+        eventually(lambda: owned() == [4, 0], "all four to the only member")
+        members[1].subscribe([topic])
+        eventually(lambda: owned() == [2, 2], "two of four to each member")
+        assert {tp.partition for member in members for tp in member.assignment()} == {0, 1, 2, 3}
+        members.pop().close()
+        eventually(lambda: owned() == [4], "all four back")
     finally:
-        stop.set()
-        first.close()
+        for member in members:
+            member.close()
 
 
 def test_a_group_goes_on_where_it_committed(cluster: VirtualCluster) -> None:
@@ -202,7 +201,7 @@ def test_topics_are_made_described_altered_and_deleted(cluster: VirtualCluster) 
     [
         (NewTopic("bad/name", 1, 1), KafkaError.TOPIC_EXCEPTION),
         (NewTopic("x" * 250, 1, 1), KafkaError.TOPIC_EXCEPTION),
-        (NewTopic("many", 10_000_000, 1), KafkaError.INVALID_PARTITIONS),
+        (NewTopic("many", 100_000, 1), KafkaError.INVALID_PARTITIONS),
         (NewTopic("odd", 1, 1, config={"retention.ms": "soon"}), KafkaError.INVALID_CONFIG),
         (NewTopic("odd", 1, 1, config={"no.such.config": "1"}), KafkaError.INVALID_CONFIG),
         (NewTopic("there", 1, 1), KafkaError.TOPIC_ALREADY_EXISTS),
@@ -210,10 +209,11 @@ def test_topics_are_made_described_altered_and_deleted(cluster: VirtualCluster) 
     ids=["name", "length", "partitions", "config value", "config name", "exists"],
 )
 def test_a_topic_that_cannot_be_made_says_why(cluster: VirtualCluster, new: NewTopic, code: int) -> None:
-    if new.topic == "there" and "there" not in AdminClient(cluster.confluent()).list_topics(timeout=TIMEOUT_S).topics:
-        cluster.topic("there")
+    admin = AdminClient(cluster.confluent())
+    if code == KafkaError.TOPIC_ALREADY_EXISTS:
+        cluster.topic(new.topic)
     with pytest.raises(KafkaException) as refused:
-        AdminClient(cluster.confluent()).create_topics([new])[new.topic].result(TIMEOUT_S)
+        admin.create_topics([new])[new.topic].result(TIMEOUT_S)
     error = refused.value.args[0]
     assert error.code() == code, error
     assert len(error.str()) > 10

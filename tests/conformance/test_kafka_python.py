@@ -134,12 +134,12 @@ def test_topics_groups_and_the_cluster_through_the_admin_client(cluster: Virtual
         (topic,) = admin.describe_topics([name])
         assert len(topic["partitions"]) == 2
         described = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-        assert described["TOPIC"][name]["retention.ms"]["value"] == "1000000"
+        assert described["topic"][name]["retention.ms"]["value"] == "1000000"
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"retention.ms": "2000000"})])
 
         def value() -> str:
             now = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-            return str(now["TOPIC"][name]["retention.ms"]["value"])
+            return str(now["topic"][name]["retention.ms"]["value"])
 
         eventually(lambda: value() == "2000000", "the altered config is described")
         produce(cluster.confluent(), name, [b"something"] * 10)

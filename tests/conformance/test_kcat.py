@@ -53,21 +53,3 @@ def test_metadata_and_offsets_by_time(kcat: str, cluster: VirtualCluster) -> Non
     listed = json.loads(run(kcat, cluster, "-L", "-J", "-t", topic))
     assert [len(t["partitions"]) for t in listed["topics"]] == [2]
     assert f"{topic} [1] offset 0" in run(kcat, cluster, "-Q", "-t", f"{topic}:1:0")
-
-
-def test_a_client_that_does_not_ask_for_versions(kcat: str, cluster: VirtualCluster) -> None:
-    """`api.version.request=false` makes librdkafka speak as it did to 0.11."""
-    topic = cluster.topic()
-    old = {"api.version.request": "false", "broker.version.fallback": "0.11.0"}
-    run(kcat, cluster, "-P", "-t", topic, given=b"from long ago", **old)
-    assert run(kcat, cluster, "-C", "-t", topic, "-e", **old).strip() == "from long ago"
-
-
-def test_magic_1_is_refused_with_a_reason(kcat: str, cluster: VirtualCluster) -> None:
-    """A fallback of 0.10 makes librdkafka write the message format before v2, which is not taken."""
-    topic = cluster.topic()
-    old = {"api.version.request": "false", "broker.version.fallback": "0.10.2", "message.timeout.ms": "5000"}
-    options = [f"-X{name}={value}" for name, value in {**cluster.confluent(), **old}.items()]
-    done = subprocess.run([kcat, *options, "-P", "-t", topic], input=b"x", capture_output=True, timeout=TIMEOUT_S)
-    assert done.returncode != 0 or b"Delivery failed" in done.stderr, "an old format was taken"
-    assert b"nsupported" in done.stderr, done.stderr
