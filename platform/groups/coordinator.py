@@ -9,15 +9,15 @@ what they promise be read (DURABILITY D4).
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-import structlog
-
 from ..wire.errors import ErrorCode
+from .admission import Admission
 from .effects import AnswerJoin, AnswerSync, Effect, GenerationStarted, MembersExpired, Store
 from .exchange import (
     CommitAnswer,
@@ -39,22 +39,22 @@ from .exchange import (
     SyncRequest,
     SyncResult,
 )
-from .group import GROUP_BYTES, Group
+from .expiry import Expiry
+from .group import Group
+from .journal import Journal
 from .limits import GroupLimits
 from .loading import Loaded, fold
 from .offsets import Change, Committed, Offsets, TopicPartition
 from .records import StoredGroup, group_record, offset_record
 from .registry import Entry, Registry, partition_of
 from .seams import Clock, GroupLog, Record
-from .states import DEAD, EMPTY
+from .states import EMPTY
 from .wakeups import Wakeups
 
-EXPIRY_SLICE = 500  # groups looked at before other work gets its turn
-TIMESTAMP_MS_MAX = 2**63 - 1
-
 Result = TypeVar("Result")
+Then = Callable[[bool], None]
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger("coldstream.groups")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +83,14 @@ class Coordinator:
         self.rebalances = 0
         self.members_expired = 0
         self.offsets_committed = 0
-        self.offsets_expired = 0
         self.refused_by_limit = 0
-        self.appends_failed = 0
-        self._log = group_log
         self._clock = clock
         self._new_id = new_id
+        self._journal = Journal(group_log)
         self._registry = Registry()
+        self._admission = Admission(limits, self._registry)
         self._wakeups = Wakeups(clock, self._tick)
+        self._expiry = Expiry(self._registry, clock, limits, self._write_offsets, self._delete)
         self._loading = set(range(group_log.partitions))
         self._closed = False
 
@@ -101,6 +101,14 @@ class Coordinator:
     @property
     def member_count(self) -> int:
         return self._registry.member_count
+
+    @property
+    def offsets_expired(self) -> int:
+        return self._expiry.offsets_expired
+
+    @property
+    def appends_failed(self) -> int:
+        return self._journal.failed
 
     # -- start and end -----------------------------------------------------------------------------------------------
 
@@ -117,19 +125,19 @@ class Coordinator:
             records += loaded.record_count
             problem_count += loaded.problem_count
             problems += (f"partition {partition}: {problem}" for problem in loaded.problems)
-        self._clock.call_at(self._clock.now_ms() + self.limits.expiry_check_ms, self._begin_expiry)
+        self._expiry.start()
         return LoadReport(groups, offsets, records, problem_count, tuple(problems))
 
     def close(self) -> None:
         """Answer whoever waits for a rebalance with COORDINATOR_NOT_AVAILABLE, and everybody from now on. Groups are
         left as they are. Commits on their way are still answered when the log is done with them."""
         self._closed = True
+        self._expiry.stop()
         for entry in self._registry.entries():
-            if entry.group.state is not DEAD:
-                self._carry_out(entry, entry.group.abandon(ErrorCode.COORDINATOR_NOT_AVAILABLE))
+            self._carry_out(entry, entry.group.abandon(ErrorCode.COORDINATOR_NOT_AVAILABLE))
 
     def _replay(self, partition: int) -> Loaded:
-        return fold(self._log.replay(partition))
+        return fold(self._journal.replay(partition))
 
     def _adopt(self, partition: int, loaded: Loaded) -> None:
         now_ms = self._clock.now_ms()
@@ -144,44 +152,32 @@ class Coordinator:
 
     def join(self, namespace_id: UUID, request: JoinRequest, answer: JoinAnswer) -> None:
         """JoinGroup. Waits until the group's next generation is complete, at most the longest rebalance timeout."""
-        error = self._unready(namespace_id, request.group_id)
-        limits = self.limits
+        entry, error = self._find(namespace_id, request.group_id)
         if error is not ErrorCode.NONE:
             return self._refuse_join(request, answer, error)
-        if not limits.session_timeout_min_ms <= request.session_timeout_ms <= limits.session_timeout_max_ms:
-            return self._refuse_join(
-                request,
-                answer,
-                ErrorCode.INVALID_SESSION_TIMEOUT,
-                f"session timeout of {request.session_timeout_ms} ms: allowed are {limits.session_timeout_min_ms} to "
-                f"{limits.session_timeout_max_ms}",
-            )
-        entry = self._registry.find(namespace_id, request.group_id)
+        if why := self._admission.session_timeout(request.session_timeout_ms):
+            return self._refuse_join(request, answer, ErrorCode.INVALID_SESSION_TIMEOUT, why)
         if entry is None and request.member_id:
             return self._refuse_join(request, answer, ErrorCode.UNKNOWN_MEMBER_ID)
         if entry is not None:
-            why = self._too_large(namespace_id, entry, entry.group.growth_of_join(request))
+            why = self._admission.growth(entry, entry.group.growth_of_join(request))
         else:
             entry = self._new_entry(namespace_id, request.group_id)
-            why = self._too_many(namespace_id) or self._too_large(
-                namespace_id, None, entry.size_bytes + entry.group.growth_of_join(request)
-            )
+            why = self._admission.new_group(namespace_id, entry.size_bytes + entry.group.growth_of_join(request))
         if why:
             self.refused_by_limit += 1
             return self._refuse_join(request, answer, ErrorCode.GROUP_MAX_SIZE_REACHED, why)
-        if not self._registry.holds(entry):
-            self._registry.add(entry)
+        self._keep(entry)
         return self._carry_out(entry, entry.group.join(request, answer, self._clock.now_ms()))
 
     def sync(self, namespace_id: UUID, request: SyncRequest, answer: SyncAnswer) -> None:
         """SyncGroup. Followers wait for the leader, at most the longest rebalance timeout, and all for the record."""
-        error = self._unready(namespace_id, request.group_id)
-        entry = self._registry.find(namespace_id, request.group_id)
+        entry, error = self._find(namespace_id, request.group_id)
         if error is not ErrorCode.NONE:
             return self._answer(answer, SyncResult(error=error))
         if entry is None:
             return self._answer(answer, SyncResult(error=ErrorCode.UNKNOWN_MEMBER_ID))
-        if why := self._too_large(namespace_id, entry, entry.group.growth_of_sync(request)):
+        if why := self._admission.growth(entry, entry.group.growth_of_sync(request)):
             self.refused_by_limit += 1
             return self._answer(answer, SyncResult(error=ErrorCode.INVALID_REQUEST, why=why))
         return self._carry_out(entry, entry.group.sync(request, answer, self._clock.now_ms()))
@@ -189,10 +185,9 @@ class Coordinator:
     def heartbeat(
         self, namespace_id: UUID, group_id: str, generation: int, member_id: str, instance_id: str | None = None
     ) -> ErrorCode:
-        error = self._unready(namespace_id, group_id)
+        entry, error = self._find(namespace_id, group_id)
         if error is not ErrorCode.NONE:
             return error
-        entry = self._registry.find(namespace_id, group_id)
         if entry is None:
             return ErrorCode.UNKNOWN_MEMBER_ID
         error = entry.group.heartbeat(generation, member_id, instance_id, self._clock.now_ms())
@@ -201,14 +196,11 @@ class Coordinator:
 
     def leave(self, namespace_id: UUID, group_id: str, members: Sequence[LeavingMember]) -> LeaveResult:
         """LeaveGroup: one error for each of `members`, in their order."""
-        error = self._unready(namespace_id, group_id)
-        entry = self._registry.find(namespace_id, group_id)
+        entry, error = self._find(namespace_id, group_id)
         if error is not ErrorCode.NONE:
             return LeaveResult(error=error)
         if entry is None:
             return LeaveResult(error=ErrorCode.NONE, members=(ErrorCode.UNKNOWN_MEMBER_ID,) * len(members))
-        if entry.group.state is DEAD:
-            return LeaveResult(error=ErrorCode.COORDINATOR_NOT_AVAILABLE)
         errors, effects = entry.group.leave(members, self._clock.now_ms())
         self._carry_out(entry, effects)
         return LeaveResult(error=ErrorCode.NONE, members=errors)
@@ -218,43 +210,38 @@ class Coordinator:
     def commit(self, namespace_id: UUID, request: CommitRequest, answer: CommitAnswer) -> None:
         """OffsetCommit. What can be stored is answered once it is durable, together with what cannot."""
         now_ms = self._clock.now_ms()
-        error = self._unready(namespace_id, request.group_id, empty_id_allowed=True)
-        if error is not ErrorCode.NONE:
-            return self._refuse_commit(request, answer, error)
-        entry = self._registry.find(namespace_id, request.group_id)
-        if entry is not None:
+        entry, error = self._find(namespace_id, request.group_id, empty_id_allowed=True)
+        if error is ErrorCode.NONE and entry is not None:
             error = entry.group.check_commit(request.generation, request.member_id, request.instance_id, now_ms)
             self._settle(entry)
-        elif request.generation >= 0:
+        elif error is ErrorCode.NONE and request.generation >= 0:
             error = ErrorCode.ILLEGAL_GENERATION
         if error is not ErrorCode.NONE:
             return self._refuse_commit(request, answer, error)
 
-        changes, errors = self._changes(request, now_ms)
+        changes, errors = self._admission.offsets(request, now_ms)
         if not changes:
             return self._answer(answer, CommitResult(ErrorCode.NONE, errors))
         if entry is not None:
             growth_bytes = max(entry.offsets.growth_bytes(changes), 0)
-            why = self._too_large(namespace_id, entry, growth_bytes)
+            why = self._admission.growth(entry, growth_bytes)
         else:
             entry = self._new_entry(namespace_id, request.group_id)
             growth_bytes = entry.offsets.growth_bytes(changes)
-            why = self._too_many(namespace_id) or self._too_large(namespace_id, None, GROUP_BYTES + growth_bytes)
+            why = self._admission.new_group(namespace_id, entry.size_bytes + growth_bytes)
         if why:
             self.refused_by_limit += 1
             return self._refuse_commit(request, answer, ErrorCode.INVALID_COMMIT_OFFSET_SIZE, why)
-        if not self._registry.holds(entry):
-            self._registry.add(entry)
-        self._write_offsets(entry, changes, growth_bytes, partial(self._committed, errors, answer))
-        return None
+        self._keep(entry)
+        committed = partial(self._committed, len(changes), errors, answer)
+        return self._write_offsets(entry, changes, committed, reserve_bytes=growth_bytes)
 
     def fetch(self, namespace_id: UUID, group_id: str, partitions: Sequence[tuple[UUID, int]] | None) -> FetchResult:
         """OffsetFetch: of `partitions`, in their order and with -1 for those that have none, or (None) of all that
         have one. Only what is durable. There are no transactional commits, so `require_stable` changes nothing."""
-        error = self._unready(namespace_id, group_id, empty_id_allowed=True)
+        entry, error = self._find(namespace_id, group_id, empty_id_allowed=True)
         if error is not ErrorCode.NONE:
             return FetchResult(error)
-        entry = self._registry.find(namespace_id, group_id)
         if entry is None:
             found = [FetchedOffset(topic_id, partition) for topic_id, partition in partitions or ()]
         elif partitions is None:
@@ -276,8 +263,7 @@ class Coordinator:
 
     def describe(self, namespace_id: UUID, group_id: str, *, missing_is_error: bool = False) -> GroupDescription:
         """DescribeGroups, one group. `missing_is_error` from v6 on: GROUP_ID_NOT_FOUND instead of a Dead group."""
-        error = self._unready(namespace_id, group_id, empty_id_allowed=True)
-        entry = self._registry.find(namespace_id, group_id)
+        entry, error = self._find(namespace_id, group_id, empty_id_allowed=True)
         if error is ErrorCode.NONE and entry is None and missing_is_error:
             error = ErrorCode.GROUP_ID_NOT_FOUND
         if error is not ErrorCode.NONE or entry is None:
@@ -303,7 +289,7 @@ class Coordinator:
         listed = (
             ListedGroup(entry.group_id, entry.group.protocol_type or "", entry.group.state)
             for entry in self._registry.entries_in(namespace_id)
-            if entry.group.state is not DEAD
+            if not entry.deleting
         )
         return ListResult(
             ErrorCode.NONE,
@@ -318,32 +304,30 @@ class Coordinator:
     def delete_groups(self, namespace_id: UUID, group_ids: Sequence[str], answer: DeleteAnswer) -> None:
         """DeleteGroups: groups without members go, with their offsets. Answers once that is durable, with one error
         for each of `group_ids`."""
-        errors = [self._undeletable(namespace_id, group_id) for group_id in group_ids]
-        left = errors.count(ErrorCode.NONE)
+        errors = {group_id: self._undeletable(namespace_id, group_id) for group_id in group_ids}
+        going = [group_id for group_id, error in errors.items() if error is ErrorCode.NONE]
+        left = len(going)
 
-        def deleted(place: int, durable: bool) -> None:
+        def deleted(group_id: str, durable: bool) -> None:
             nonlocal left
             left -= 1
             if not durable:
-                errors[place] = ErrorCode.COORDINATOR_NOT_AVAILABLE
+                errors[group_id] = ErrorCode.COORDINATOR_NOT_AVAILABLE
             if not left:
-                self._answer(answer, tuple(errors))
+                self._answer(answer, tuple(errors[each] for each in group_ids))
 
-        if not left:
-            return self._answer(answer, tuple(errors))
-        for place in [place for place, error in enumerate(errors) if error is ErrorCode.NONE]:
-            entry = self._registry.find(namespace_id, group_ids[place])
-            if entry is None or entry.group.state is DEAD:  # named twice, and the first is on its way
-                deleted(place, durable=True)
-            else:
-                self._delete(entry, partial(deleted, place))
-        return None
+        for group_id in going:
+            entry = self._registry.find(namespace_id, group_id)
+            assert entry is not None
+            self._delete(entry, partial(deleted, group_id))
+        if not going:
+            self._answer(answer, tuple(errors[each] for each in group_ids))
 
     def drop_namespaces(self, namespace_ids: Collection[UUID]) -> None:
         """These namespaces are gone: so are their groups, members or not. Harmless to repeat."""
         for namespace_id in namespace_ids:
             for entry in self._registry.entries_in(namespace_id):
-                if entry.group.state is not DEAD:
+                if not entry.deleting:
                     self._delete(entry)
 
     def drop_topics(self, topic_ids: Collection[UUID]) -> None:
@@ -351,8 +335,8 @@ class Coordinator:
         topic_ids = frozenset(topic_ids)
         for entry in self._registry.entries():
             changes = entry.offsets.forgetting(topic_ids)
-            if changes and entry.group.state is not DEAD:
-                self._write_offsets(entry, changes, 0)
+            if changes and not entry.deleting:
+                self._write_offsets(entry, changes)
 
     def namespace_ids(self) -> tuple[UUID, ...]:
         """Those that have groups: after `load`, the broker drops the ones that no longer exist."""
@@ -373,64 +357,41 @@ class Coordinator:
         ]
         return _encoded(captured)
 
-    # -- what a request must pass ------------------------------------------------------------------------------------
+    # -- finding -----------------------------------------------------------------------------------------------------
 
-    def _unready(self, namespace_id: UUID, group_id: str, *, empty_id_allowed: bool = False) -> ErrorCode:
-        """Old clients without a group id commit and fetch under the empty one; members need a name (as in Kafka)."""
+    def _find(
+        self, namespace_id: UUID, group_id: str, *, empty_id_allowed: bool = False
+    ) -> tuple[Entry | None, ErrorCode]:
+        """The group if there is one, or why nobody may ask now."""
         if self._closed:
-            return ErrorCode.COORDINATOR_NOT_AVAILABLE
-        if not group_id and not empty_id_allowed:
-            return ErrorCode.INVALID_GROUP_ID
-        if len(group_id) > self.limits.group_id_bytes_max:
-            return ErrorCode.INVALID_GROUP_ID
-        if self._loading and partition_of(namespace_id, group_id, self._log.partitions) in self._loading:
-            return ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
-        return ErrorCode.NONE
-
-    def _too_many(self, namespace_id: UUID) -> str:
-        if self._registry.count_in(namespace_id) < self.limits.groups_max:
-            return ""
-        return f"this namespace has reached the limit of {self.limits.groups_max} groups: delete unused ones"
-
-    def _too_large(self, namespace_id: UUID, entry: Entry | None, growth_bytes: int) -> str:
-        """Only growth is refused, so that a group at its limit can still shrink, leave and go on."""
-        if growth_bytes <= 0:
-            return ""
-        if (entry.size_bytes if entry is not None else 0) + growth_bytes > self.limits.group_bytes_max:
-            return f"the group's state would pass the limit of {self.limits.group_bytes_max} bytes"
-        if self._registry.bytes_in(namespace_id) + growth_bytes > self.limits.namespace_bytes_max:
-            return f"this namespace's groups would pass the limit of {self.limits.namespace_bytes_max} bytes"
-        return ""
+            return None, ErrorCode.COORDINATOR_NOT_AVAILABLE
+        if not self._admission.group_id(group_id, empty_allowed=empty_id_allowed):
+            return None, ErrorCode.INVALID_GROUP_ID
+        if self._loading and partition_of(namespace_id, group_id, self._journal.partitions) in self._loading:
+            return None, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+        entry = self._registry.find(namespace_id, group_id)
+        if entry is not None and entry.deleting:
+            return None, ErrorCode.COORDINATOR_NOT_AVAILABLE
+        return entry, ErrorCode.NONE
 
     def _undeletable(self, namespace_id: UUID, group_id: str) -> ErrorCode:
-        error = self._unready(namespace_id, group_id, empty_id_allowed=True)
+        entry, error = self._find(namespace_id, group_id, empty_id_allowed=True)
         if error is not ErrorCode.NONE:
             return error
-        entry = self._registry.find(namespace_id, group_id)
-        if entry is None or entry.group.state is DEAD:
+        if entry is None:
             return ErrorCode.GROUP_ID_NOT_FOUND
         return ErrorCode.NONE if entry.group.state is EMPTY else ErrorCode.NON_EMPTY_GROUP
-
-    def _changes(self, request: CommitRequest, now_ms: int) -> tuple[list[Change], tuple[ErrorCode, ...]]:
-        expires_at_ms = min(now_ms + request.retention_ms, TIMESTAMP_MS_MAX) if request.retention_ms >= 0 else -1
-        changes: list[Change] = []
-        errors: list[ErrorCode] = []
-        for asked in request.offsets:
-            metadata = asked.metadata or ""
-            if len(metadata.encode()) > self.limits.offset_metadata_bytes_max:
-                errors.append(ErrorCode.OFFSET_METADATA_TOO_LARGE)
-                continue
-            errors.append(ErrorCode.NONE)
-            committed = Committed(asked.offset, asked.leader_epoch, metadata, now_ms, expires_at_ms)
-            changes.append(Change(TopicPartition(asked.topic_id, asked.partition), committed))
-        return changes, tuple(errors)
 
     # -- doing -------------------------------------------------------------------------------------------------------
 
     def _new_entry(self, namespace_id: UUID, group_id: str) -> Entry:
-        partition = partition_of(namespace_id, group_id, self._log.partitions)
+        partition = partition_of(namespace_id, group_id, self._journal.partitions)
         group = Group(group_id, self.limits, self._new_id)
-        return Entry(namespace_id, group_id, partition, group, Offsets())
+        return Entry(namespace_id, group_id, partition, group, Offsets(len(group_id.encode())))
+
+    def _keep(self, entry: Entry) -> None:
+        if not self._registry.holds(entry):
+            self._registry.add(entry)
 
     def _carry_out(self, entry: Entry, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -458,89 +419,60 @@ class Coordinator:
         self._wakeups.at(entry.group.deadline_ms, entry)
 
     def _tick(self, entry: Entry) -> None:
-        if not self._closed and self._registry.holds(entry):
+        if not self._closed and not entry.deleting and self._registry.holds(entry):
             self._carry_out(entry, entry.group.tick(self._clock.now_ms()))
 
     def _store(self, entry: Entry, store_id: int, stored: StoredGroup) -> None:
         def done(durable: bool) -> None:
             if durable:
                 entry.stored = stored
-            if entry.group is group:
-                self._carry_out(entry, group.stored(store_id, self._clock.now_ms(), durable=durable))
+            self._carry_out(entry, entry.group.stored(store_id, self._clock.now_ms(), durable=durable))
 
-        group = entry.group
-        self._append(entry, [group_record(entry.namespace_id, entry.group_id, stored)], done)
+        self._journal.write(entry, [group_record(entry.namespace_id, entry.group_id, stored)], done)
 
     def _write_offsets(
-        self,
-        entry: Entry,
-        changes: Sequence[Change],
-        reserve_bytes: int,
-        then: Callable[[Sequence[Change], bool], None] | None = None,
+        self, entry: Entry, changes: Sequence[Change], then: Then | None = None, *, reserve_bytes: int = 0
     ) -> None:
         def done(durable: bool) -> None:
             entry.reserved_bytes -= reserve_bytes
             entry.offsets.finish(changes, durable=durable)
             self._settle(entry)
             if then is not None:
-                then(changes, durable)
+                then(durable)
 
         entry.reserved_bytes += reserve_bytes
         entry.offsets.begin(changes)
         self._settle(entry)
-        self._append(entry, _offset_records(entry, changes), done)
+        self._journal.write(entry, _offset_records(entry, changes), done)
 
-    def _committed(
-        self, errors: tuple[ErrorCode, ...], answer: CommitAnswer, changes: Sequence[Change], durable: bool
-    ) -> None:
+    def _committed(self, count: int, errors: tuple[ErrorCode, ...], answer: CommitAnswer, durable: bool) -> None:
         if durable:
-            self.offsets_committed += len(changes)
+            self.offsets_committed += count
         else:
             failed = ErrorCode.COORDINATOR_NOT_AVAILABLE
             errors = tuple(failed if error is ErrorCode.NONE else error for error in errors)
         self._answer(answer, CommitResult(ErrorCode.NONE, errors))
 
-    def _delete(self, entry: Entry, then: Callable[[bool], None] | None = None) -> None:
-        """The group and its offsets go for good. While that is written the group is Dead: clients are told to look
-        for the coordinator again, and find the group gone or, had the write failed, as it was."""
+    def _delete(self, entry: Entry, then: Then | None = None) -> None:
+        """The group and its offsets go for good. While that is written, clients are told to look for the coordinator
+        again; then they find the group gone or, had the write failed, as it was."""
 
         def done(durable: bool) -> None:
-            if durable:
-                self._registry.remove(entry)
-            else:
-                entry.group = Group.restored(
-                    entry.group_id, entry.stored, self.limits, self._new_id, self._clock.now_ms()
-                )
+            entry.deleting = False
             entry.offsets.finish(changes, durable=durable)
+            if durable:
+                self._carry_out(entry, entry.group.die(ErrorCode.COORDINATOR_NOT_AVAILABLE))
+                self._registry.remove(entry)
             self._settle(entry)
             if then is not None:
                 then(durable)
 
         changes = entry.offsets.forgetting()
+        entry.deleting = True
         entry.offsets.begin(changes)
-        self._carry_out(entry, entry.group.die(ErrorCode.COORDINATOR_NOT_AVAILABLE))
+        self._carry_out(entry, entry.group.abandon(ErrorCode.COORDINATOR_NOT_AVAILABLE))
         records = [*_offset_records(entry, changes), group_record(entry.namespace_id, entry.group_id, None)]
-        self._append(entry, records, done)
-
-    def _append(self, entry: Entry, records: Sequence[Record], then: Callable[[bool], None]) -> None:
-        """Calls `then` exactly once, with whether the records are durable."""
-        finished = False
-
-        def done(error: BaseException | None) -> None:
-            nonlocal finished
-            assert not finished, "the log finishes an append once"
-            finished = True
-            if error is not None:
-                self.appends_failed += 1
-                log.error("group_append_failed", partition=entry.partition, error=repr(error))
-            then(error is None)
-
-        try:
-            self._log.append(entry.partition, records, done)
-        except Exception as error:
-            if finished:
-                raise
-            done(error)
+        self._journal.write(entry, records, done)
 
     def _refuse_join(self, request: JoinRequest, answer: JoinAnswer, error: ErrorCode, why: str = "") -> None:
         self._answer(answer, JoinResult(error=error, member_id=request.member_id, why=why))
@@ -553,43 +485,7 @@ class Coordinator:
         try:
             answer(result)
         except Exception:
-            log.exception("group_answer_failed")
-
-    # -- expiry ------------------------------------------------------------------------------------------------------
-
-    def _begin_expiry(self) -> None:
-        if not self._closed:
-            self._expire(list(self._registry.entries()))
-
-    def _expire(self, entries: list[Entry]) -> None:
-        """Look at some groups, let others have their turn, go on; then rest until the next check."""
-        if self._closed:
-            return
-        now_ms = self._clock.now_ms()
-        for entry in entries[:EXPIRY_SLICE]:
-            if self._registry.holds(entry) and entry.group.deserted:
-                self._expire_entry(entry, now_ms)
-        rest = entries[EXPIRY_SLICE:]
-        if rest:
-            self._clock.call_at(now_ms, partial(self._expire, rest))
-        else:
-            self._clock.call_at(now_ms + self.limits.expiry_check_ms, self._begin_expiry)
-
-    def _expire_entry(self, entry: Entry, now_ms: int) -> None:
-        expired = entry.offsets.expired(
-            empty_since_ms=entry.group.state_since_ms,
-            retention_ms=self.limits.offsets_retention_ms,
-            now_ms=now_ms,
-        )
-        if entry.offsets.in_flight or len(expired) < entry.offsets.count:
-            if expired:
-                self._write_offsets(entry, expired, 0, self._expired)
-        else:
-            self._delete(entry, partial(self._expired, expired))
-
-    def _expired(self, changes: Sequence[Change], durable: bool) -> None:
-        if durable:
-            self.offsets_expired += len(changes)
+            log.exception("an answer of a group could not be given")
 
 
 def _offset_records(entry: Entry, changes: Sequence[Change]) -> list[Record]:

@@ -11,17 +11,13 @@ whose new id could not be stored keeps it and is told to try again; a static mem
 fresh session by the rebalances of others; any new member may extend the initial delay.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..wire.errors import ErrorCode
-from .effects import AnswerJoin, AnswerSync, Effect, GenerationStarted, MembersExpired, Store
+from .effects import AnswerJoin, AnswerSync, Effect, GenerationStarted, MembersExpired
 from .exchange import (
-    DescribedMember,
-    GroupState,
     JoinAnswer,
-    JoinedMember,
     JoinRequest,
     JoinResult,
     LeavingMember,
@@ -29,99 +25,22 @@ from .exchange import (
     SyncRequest,
     SyncResult,
 )
-from .limits import GroupLimits
-from .records import StoredGroup, StoredMember
-from .roster import MEMBER_BYTES, NEVER_MS, Member, Roster, distinct, protocols_bytes
-from .states import COMMIT, COMPLETING, DEAD, EMPTY, HEARTBEAT, NEXT, PREPARING, REJOIN, STABLE, Rejoin, Rejoiner
+from .group_body import (
+    GROUP_BYTES,
+    AssignmentOnItsWay,
+    GroupBody,
+    InitialDelay,
+    ReplacementOnItsWay,
+    asked_rebalance_timeout_ms,
+)
+from .limits import utf8_bytes
+from .roster import MEMBER_BYTES, NEVER_MS, Member, Roster, distinct
+from .states import COMMIT, COMPLETING, DEAD, EMPTY, HEARTBEAT, PREPARING, REJOIN, STABLE, Rejoin, Rejoiner
 
-GROUP_BYTES: Final = 512  # what a group costs beside its members and offsets, roughly
 MEMBER_ID_PREFIX_CHARS: Final = 255  # of the client id, in a member id that we make
-REBALANCE_TIMEOUT_MIN_MS: Final = 1_000  # 0 would expire every member before it could answer
 
 
-@dataclass(frozen=True, slots=True)
-class _Assignment:
-    """Of one generation, on its way to the log."""
-
-    generation: int
-    by_member: Mapping[str, bytes]
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Replacement:
-    """Of a static member in a stable group, on its way to the log."""
-
-    generation: int
-    member_id: str
-    leader_before: str | None
-    may_skip_assignment: bool
-
-
-@dataclass(slots=True)
-class _InitialDelay:
-    """A group that was empty waits for more members to come before its first generation."""
-
-    delay_ms: int
-    remaining_ms: int
-    member_added: bool = False
-
-
-class Group:
-    def __init__(self, group_id: str, limits: GroupLimits, new_id: Callable[[], str]) -> None:
-        self.group_id = group_id
-        self.state = EMPTY
-        self.state_since_ms = 0  # of the latest change of state; 0 if there was none
-        self.generation = 0
-        self.protocol_type: str | None = None
-        self.protocol_name: str | None = None
-        self.members = Roster()
-        self.pending: dict[str, int] = {}  # member ids given out (KIP-394), not used yet -> when they lapse
-        self.deadline_ms = NEVER_MS
-        self._limits = limits
-        self._new_id = new_id
-        self._joined = 0  # members that wait for a JoinGroup answer
-        self._unsynced: set[str] = set()  # members of this generation that have not sent SyncGroup
-        self._join_deadline_ms = NEVER_MS
-        self._sync_deadline_ms = NEVER_MS
-        self._initial: _InitialDelay | None = None
-        self._why = ""  # of the rebalance that is going on
-        self._storing: dict[int, _Assignment | _Replacement] = {}
-        self._store_id = 0
-        self._side_bytes = GROUP_BYTES + len(group_id)  # beside the members: pending ids, assignments being stored
-        self._effects: list[Effect] = []
-
-    @classmethod
-    def restored(
-        cls, group_id: str, stored: StoredGroup | None, limits: GroupLimits, new_id: Callable[[], str], now_ms: int
-    ) -> "Group":
-        """A group as it comes back from the log: Stable if it has members, each with a fresh session, so that a
-        restart of the coordinator costs no rebalance."""
-        group = cls(group_id, limits, new_id)
-        if stored is None:
-            return group
-        group.generation = stored.generation
-        group.state_since_ms = stored.state_since_ms
-        group.protocol_type = stored.protocol_type
-        group.protocol_name = stored.protocol_name
-        for kept in stored.members:
-            assert stored.protocol_name is not None, "checked when the record was decoded"
-            member = Member(
-                member_id=kept.member_id,
-                instance_id=kept.instance_id,
-                client_id=kept.client_id,
-                client_host=kept.client_host,
-                session_timeout_ms=kept.session_timeout_ms,
-                rebalance_timeout_ms=kept.rebalance_timeout_ms,
-                protocols=((stored.protocol_name, kept.subscription),),
-                assignment=kept.assignment,
-            )
-            group.members.admit(member)
-            group._restart_session(member, now_ms)
-        group.members.leader_id = stored.leader_id if stored.members else None
-        group.state = STABLE if stored.members else EMPTY
-        return group
-
+class Group(GroupBody):
     # -- events ------------------------------------------------------------------------------------------------------
 
     def join(self, request: JoinRequest, answer: JoinAnswer, now_ms: int) -> list[Effect]:
@@ -129,7 +48,7 @@ class Group:
         member_id = request.member_id
         if self.state is DEAD:
             self._refuse_join(answer, "", ErrorCode.COORDINATOR_NOT_AVAILABLE)
-        elif not self._has_room_for(member_id):
+        elif not self._has_room_for(request):
             self._refuse_join(answer, "", ErrorCode.GROUP_MAX_SIZE_REACHED, self._full())
             self._forget_pending(member_id)
             if member_id in self.members:
@@ -213,12 +132,12 @@ class Group:
     def stored(self, store_id: int, now_ms: int, *, durable: bool) -> list[Effect]:
         """What a Store asked for is durable now, or never will be. Events may have overtaken it."""
         storing = self._storing.pop(store_id, None)
-        if isinstance(storing, _Assignment):
+        if isinstance(storing, AssignmentOnItsWay):
             self._side_bytes -= storing.size_bytes
             if self.state is COMPLETING and self.generation == storing.generation:
                 self._assignment_stored(storing, now_ms, durable=durable)
         elif (
-            isinstance(storing, _Replacement)
+            isinstance(storing, ReplacementOnItsWay)
             and (member := self.members.get(storing.member_id)) is not None
             and self.state is STABLE
             and self.generation == storing.generation
@@ -233,7 +152,7 @@ class Group:
         self.pending.clear()
         self._unsynced.clear()
         self._storing.clear()
-        self._side_bytes = GROUP_BYTES + len(self.group_id)
+        self._side_bytes = GROUP_BYTES + utf8_bytes(self.group_id)
         self.deadline_ms = self._join_deadline_ms = self._sync_deadline_ms = NEVER_MS
         self._initial = None
         self._become(DEAD, self.state_since_ms)
@@ -248,65 +167,18 @@ class Group:
                 self._finish_sync(member, SyncResult(error=error))
         return self._take()
 
-    # -- questions ---------------------------------------------------------------------------------------------------
-
-    @property
-    def size_bytes(self) -> int:
-        return self.members.size_bytes + self._side_bytes
-
-    @property
-    def deserted(self) -> bool:
-        """Nobody is here or on the way in."""
-        return self.state is EMPTY and not self.pending
-
-    @property
-    def described_protocol(self) -> str | None:
-        """What DescribeGroups names: nothing while it may still change."""
-        return self.protocol_name if self.state is STABLE else None
-
-    def described(self) -> tuple[DescribedMember, ...]:
-        stable = self.state is STABLE
-        return tuple(
-            DescribedMember(
-                member.member_id,
-                member.instance_id,
-                member.client_id,
-                member.client_host,
-                member.metadata(self.protocol_name) if stable else b"",
-                member.assignment if stable else b"",
-            )
-            for member in self.members
-        )
-
-    def growth_of_join(self, request: JoinRequest) -> int:
-        """Bytes that this JoinGroup would add at most; negative if the member sends less than before."""
-        asked = protocols_bytes(request.protocols)
-        member_id = request.member_id or self.members.holder_of(request.instance_id or "") or ""
-        if (member := self.members.get(member_id)) is not None:
-            return asked - protocols_bytes(member.protocols)
-        ids = 2 * len(request.client_id) + 2 * len(request.instance_id or "") + len(request.client_host)
-        return MEMBER_BYTES + ids + asked
-
-    def growth_of_sync(self, request: SyncRequest) -> int:
-        """Bytes that this SyncGroup would add at most: only the leader's counts, and only while it is awaited."""
-        if self.state is not COMPLETING or request.member_id != self.members.leader_id:
-            return 0
-        return 0 if self._assignment_is_on_its_way() else sum(len(assigned) for _, assigned in request.assignments)
-
     # -- joining -----------------------------------------------------------------------------------------------------
 
-    def _has_room_for(self, member_id: str) -> bool:
+    def _has_room_for(self, request: JoinRequest) -> bool:
         """While a rebalance gathers members, those who have joined again count: the last ones lose when the limit
-        was lowered (as in Kafka)."""
+        was lowered (as in Kafka). A static member that comes back takes its own place."""
         limit = self._limits.members_max
-        if not member_id and len(self.pending) >= limit:
-            return False
-        if self.state is EMPTY:
-            return True
-        member = self.members.get(member_id)
-        if self.state is PREPARING:
-            return self._joined < limit or (member is not None and member.join_answer is not None)
-        return member is not None or len(self.members) < limit
+        holder = self.members.holder_of(request.instance_id) if request.instance_id is not None else None
+        member = self.members.get(request.member_id or holder or "")
+        if self.state is EMPTY or member is None:
+            waiting = len(self.pending) if not request.member_id else 0
+            return waiting < limit and (self._joined if self.state is PREPARING else len(self.members)) < limit
+        return self.state is not PREPARING or member.join_answer is not None or self._joined < limit
 
     def _full(self) -> str:
         return f"group {self.group_id!r} has reached the limit of {self._limits.members_max} members"
@@ -325,7 +197,7 @@ class Group:
             self._replace(self.members[holder], member_id, request, answer, now_ms)
         elif instance_id is None and request.member_id_required:
             self.pending[member_id] = now_ms + request.session_timeout_ms
-            self._side_bytes += MEMBER_BYTES + len(member_id)
+            self._side_bytes += MEMBER_BYTES + utf8_bytes(member_id)
             self._wake_by(self.pending[member_id])
             self._refuse_join(answer, member_id, ErrorCode.MEMBER_ID_REQUIRED)
         else:
@@ -338,7 +210,7 @@ class Group:
             client_id=request.client_id,
             client_host=request.client_host,
             session_timeout_ms=request.session_timeout_ms,
-            rebalance_timeout_ms=_rebalance_timeout_ms(request),
+            rebalance_timeout_ms=asked_rebalance_timeout_ms(request),
             protocols=distinct(request.protocols),
         )
         if not self.members:
@@ -376,12 +248,14 @@ class Group:
         self._wait_for_join(member, answer)
         self._expect_to_come_back(member, now_ms)
         if self.state is STABLE and self.members.vote() == self.protocol_name:
-            replacement = _Replacement(self.generation, new_id, leader_before, request.may_skip_assignment)
+            replacement = ReplacementOnItsWay(self.generation, new_id, leader_before, request.may_skip_assignment)
             self._store(replacement, {each.member_id: each.assignment for each in self.members})
         else:  # a leader that is working out an assignment knows only the old id: that takes a rebalance as well
             self._rebalance(now_ms, f"static member {request.instance_id} came back")
 
-    def _replacement_stored(self, member: Member, replacement: _Replacement, now_ms: int, *, durable: bool) -> None:
+    def _replacement_stored(
+        self, member: Member, replacement: ReplacementOnItsWay, now_ms: int, *, durable: bool
+    ) -> None:
         if not durable:
             result = self._join_error(member.member_id, ErrorCode.COORDINATOR_NOT_AVAILABLE)
         elif replacement.may_skip_assignment:
@@ -410,12 +284,13 @@ class Group:
         wait_ms = self._rebalance_timeout_ms()
         if first:
             delay_ms = self._limits.initial_rebalance_delay_ms
-            self._initial = _InitialDelay(delay_ms, max(wait_ms - delay_ms, 0))
+            self._initial = InitialDelay(delay_ms, max(wait_ms - delay_ms, 0))
             wait_ms = delay_ms
-        self._join_deadline_ms = now_ms + wait_ms
-        self._wake_by(self._join_deadline_ms)
         if wait_ms <= 0:
             self._complete_join(now_ms)
+        else:
+            self._join_deadline_ms = now_ms + wait_ms
+            self._wake_by(self._join_deadline_ms)
 
     def _complete_join_if_all_joined(self, now_ms: int) -> None:
         if self.state is not PREPARING or self._initial is not None:
@@ -427,7 +302,7 @@ class Group:
         initial = self._initial
         if initial is not None and initial.member_added and initial.remaining_ms > 0:
             delay_ms = min(self._limits.initial_rebalance_delay_ms, initial.remaining_ms)
-            self._initial = _InitialDelay(delay_ms, initial.remaining_ms - delay_ms)
+            self._initial = InitialDelay(delay_ms, initial.remaining_ms - delay_ms)
             self._join_deadline_ms = now_ms + delay_ms
         else:
             self._complete_join(now_ms)
@@ -458,11 +333,6 @@ class Group:
             if member.join_answer is not None:
                 self._answer_join(member, self._welcome(member), now_ms)
 
-    def _rebalance_timeout_ms(self) -> int:
-        """The longest that a member asked for; nothing to wait for without members."""
-        longest_ms = max((member.rebalance_timeout_ms for member in self.members), default=0)
-        return max(longest_ms, REBALANCE_TIMEOUT_MIN_MS) if self.members else 0
-
     # -- assigning ---------------------------------------------------------------------------------------------------
 
     def _check_sync(self, request: SyncRequest) -> ErrorCode:
@@ -477,21 +347,14 @@ class Group:
             return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
         return ErrorCode.REBALANCE_IN_PROGRESS if self.state is PREPARING else ErrorCode.NONE
 
-    def _assignment_is_on_its_way(self) -> bool:
-        """A leader's repeated SyncGroup must not store a second assignment for one generation."""
-        return any(
-            isinstance(storing, _Assignment) and storing.generation == self.generation
-            for storing in self._storing.values()
-        )
-
     def _store_assignment(self, asked: Mapping[str, bytes]) -> None:
         """Members that the leader left out get nothing; names that are no members are dropped."""
         by_member = {member_id: asked.get(member_id, b"") for member_id in self.members.ids()}
         size = sum(map(len, by_member.values()))
         self._side_bytes += size
-        self._store(_Assignment(self.generation, by_member, size), by_member)
+        self._store(AssignmentOnItsWay(self.generation, by_member, size), by_member)
 
-    def _assignment_stored(self, assignment: _Assignment, now_ms: int, *, durable: bool) -> None:
+    def _assignment_stored(self, assignment: AssignmentOnItsWay, now_ms: int, *, durable: bool) -> None:
         if durable:
             for member in self.members:
                 self.members.assign(member, assignment.by_member[member.member_id])
@@ -502,33 +365,6 @@ class Group:
                 self._answer_sync(member, now_ms, error)
         if not durable:
             self._rebalance(now_ms, "the assignment could not be stored")
-
-    def _store(self, storing: _Assignment | _Replacement | None, assignments: Mapping[str, bytes]) -> None:
-        self._store_id += 1
-        if storing is not None:
-            self._storing[self._store_id] = storing
-        members = tuple(
-            StoredMember(
-                member.member_id,
-                member.instance_id,
-                member.client_id,
-                member.client_host,
-                member.session_timeout_ms,
-                member.rebalance_timeout_ms,
-                member.metadata(self.protocol_name),
-                assignments[member.member_id],
-            )
-            for member in self.members
-        )
-        stored = StoredGroup(
-            self.generation,
-            self.state_since_ms,
-            self.protocol_type,
-            self.protocol_name,
-            self.members.leader_id,
-            members,
-        )
-        self._effects.append(Store(self._store_id, stored))
 
     # -- leaving and expiring ----------------------------------------------------------------------------------------
 
@@ -586,115 +422,3 @@ class Group:
         self._expire(overdue)
         if overdue:
             self._rebalance(now_ms, f"member {overdue[0].member_id} did not sync in time")
-
-    # -- small steps -------------------------------------------------------------------------------------------------
-
-    def _check_generation(self, generation: int, member_id: str, instance_id: str | None) -> ErrorCode:
-        error = self.members.check(member_id, instance_id)
-        if error is ErrorCode.NONE and generation != self.generation:
-            return ErrorCode.ILLEGAL_GENERATION
-        return error
-
-    def _become(self, state: GroupState, now_ms: int) -> None:
-        assert state in NEXT[self.state], f"{self.state} -> {state}"
-        self.state = state
-        self.state_since_ms = now_ms
-
-    def _update(self, member: Member, request: JoinRequest) -> None:
-        self.members.offer(member, distinct(request.protocols))
-        member.session_timeout_ms = request.session_timeout_ms
-        member.rebalance_timeout_ms = _rebalance_timeout_ms(request)
-
-    def _wait_for_join(self, member: Member, answer: JoinAnswer) -> None:
-        if member.join_answer is not None:
-            self._finish_join(member, self._join_error(member.member_id, ErrorCode.REBALANCE_IN_PROGRESS))
-        member.join_answer = answer
-        self._joined += 1
-
-    def _expect_to_come_back(self, member: Member, now_ms: int) -> None:
-        """It does not know its id before it is answered, so it cannot send heartbeats and cannot take up its wait
-        after a broken connection: it has a limited time only."""
-        member.new = True
-        member.deadline_ms = now_ms + self._limits.new_member_join_timeout_ms
-        self._wake_by(member.deadline_ms)
-
-    def _forget_pending(self, member_id: str) -> None:
-        if self.pending.pop(member_id, None) is not None:
-            self._side_bytes -= MEMBER_BYTES + len(member_id)
-
-    def _mark_synced(self, member_id: str) -> None:
-        self._unsynced.discard(member_id)
-        if not self._unsynced:
-            self._sync_deadline_ms = NEVER_MS
-
-    def _restart_session(self, member: Member, now_ms: int) -> None:
-        member.deadline_ms = now_ms + member.session_timeout_ms
-        if member.deadline_ms < self.deadline_ms:
-            self.deadline_ms = member.deadline_ms
-
-    def _wake_by(self, when_ms: int) -> None:
-        self.deadline_ms = min(self.deadline_ms, when_ms)
-
-    def _answer_join(self, member: Member, result: JoinResult, now_ms: int) -> None:
-        self._finish_join(member, result)
-        member.new = False
-        self._restart_session(member, now_ms)
-
-    def _answer_sync(self, member: Member, now_ms: int, error: ErrorCode = ErrorCode.NONE) -> None:
-        if error is ErrorCode.NONE:
-            result = SyncResult(
-                error=error,
-                protocol_type=self.protocol_type,
-                protocol_name=self.protocol_name,
-                assignment=member.assignment,
-            )
-        else:
-            result = SyncResult(error=error)
-        self._finish_sync(member, result)
-        self._restart_session(member, now_ms)
-
-    def _finish_join(self, member: Member, result: JoinResult) -> None:
-        assert member.join_answer is not None
-        self._effects.append(AnswerJoin(member.join_answer, result))
-        member.join_answer = None
-        self._joined -= 1
-
-    def _finish_sync(self, member: Member, result: SyncResult) -> None:
-        assert member.sync_answer is not None
-        self._effects.append(AnswerSync(member.sync_answer, result))
-        member.sync_answer = None
-
-    def _refuse_join(self, answer: JoinAnswer, member_id: str, error: ErrorCode, why: str = "") -> None:
-        self._effects.append(AnswerJoin(answer, self._join_error(member_id, error, why)))
-
-    @staticmethod
-    def _join_error(member_id: str, error: ErrorCode, why: str = "") -> JoinResult:
-        return JoinResult(error=error, member_id=member_id, why=why)
-
-    def _welcome(self, member: Member, *, skip_assignment: bool = False, leader_id: str | None = None) -> JoinResult:
-        """The current generation, as this member is told of it. Only the leader is told who is in it."""
-        leader_id = leader_id or self.members.leader_id or ""
-        leads = member.member_id == leader_id
-        everyone = (
-            tuple(JoinedMember(m.member_id, m.instance_id, m.metadata(self.protocol_name)) for m in self.members)
-            if leads
-            else ()
-        )
-        return JoinResult(
-            error=ErrorCode.NONE,
-            member_id=member.member_id,
-            generation=self.generation,
-            protocol_type=self.protocol_type,
-            protocol_name=self.protocol_name,
-            leader_id=leader_id,
-            skip_assignment=skip_assignment and leads,
-            members=everyone,
-        )
-
-    def _take(self) -> list[Effect]:
-        effects, self._effects = self._effects, []
-        return effects
-
-
-def _rebalance_timeout_ms(request: JoinRequest) -> int:
-    return request.rebalance_timeout_ms if request.rebalance_timeout_ms >= 0 else request.session_timeout_ms

@@ -27,5 +27,11 @@ class GroupLimits:
 
     @property
     def record_bytes_max(self) -> int:
-        """No record is larger than this: the internal topic's `max.message.bytes` has to allow it."""
+        """The records of one append are together no larger than this: the internal topic's `max.message.bytes` has
+        to allow it."""
         return self.group_bytes_max + 2**20
+
+
+def utf8_bytes(text: str) -> int:
+    """What a string takes in a record."""
+    return len(text) if text.isascii() else len(text.encode())

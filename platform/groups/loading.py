@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from .limits import utf8_bytes
 from .offsets import Change, Offsets
-from .records import CorruptRecord, GroupKey, StoredGroup, decode_group, decode_key, decode_offset
+from .records import CorruptRecord, GroupKey, OffsetKey, StoredGroup, decode_group, decode_key, decode_offset
 from .seams import Record
 
 PROBLEMS_KEPT = 100
@@ -17,8 +18,8 @@ PROBLEMS_KEPT = 100
 
 @dataclass(slots=True)
 class LoadedGroup:
+    offsets: Offsets
     stored: StoredGroup | None = None
-    offsets: Offsets = field(default_factory=Offsets)
 
 
 @dataclass(slots=True)
@@ -50,8 +51,15 @@ def _apply(loaded: Loaded, record: Record) -> None:
     key = decode_key(record.key)
     if isinstance(key, GroupKey):
         stored = decode_group(record.value) if record.value is not None else None
-        loaded.groups.setdefault((key.namespace_id, key.group_id), LoadedGroup()).stored = stored
+        _group(loaded, key).stored = stored
     else:
         committed = decode_offset(record.value) if record.value is not None else None
-        group = loaded.groups.setdefault((key.namespace_id, key.group_id), LoadedGroup())
-        group.offsets.apply([Change(key.where, committed)])
+        _group(loaded, key).offsets.apply([Change(key.where, committed)])
+
+
+def _group(loaded: Loaded, key: GroupKey | OffsetKey) -> LoadedGroup:
+    identity = (key.namespace_id, key.group_id)
+    found = loaded.groups.get(identity)
+    if found is None:
+        found = loaded.groups[identity] = LoadedGroup(Offsets(utf8_bytes(key.group_id)))
+    return found

@@ -9,7 +9,9 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-OFFSET_BYTES = 160  # what one committed offset costs beside its metadata, roughly, in memory and in its record
+from .limits import utf8_bytes
+
+OFFSET_BYTES = 160  # what one committed offset costs beside metadata and group id, roughly, in memory and on disk
 
 
 class Committed(NamedTuple):
@@ -32,12 +34,10 @@ class Change(NamedTuple):
     committed: Committed | None
 
 
-def cost_bytes(committed: Committed | None) -> int:
-    return OFFSET_BYTES + len(committed.metadata) if committed is not None else 0
-
-
 class Offsets:
-    def __init__(self) -> None:
+    def __init__(self, group_id_bytes: int) -> None:
+        """`group_id_bytes` is the length of the group's id, which every offset's record repeats."""
+        self._each_bytes = OFFSET_BYTES + group_id_bytes
         self._topics: dict[UUID, dict[int, Committed]] = {}
         self._in_flight: dict[TopicPartition, int] = {}
         self.count = 0
@@ -61,7 +61,7 @@ class Offsets:
 
     def growth_bytes(self, changes: Sequence[Change]) -> int:
         """How much larger the group would be at most, were these durable."""
-        return sum(cost_bytes(change.committed) - cost_bytes(self.get(change.where)) for change in changes)
+        return sum(self._cost_bytes(change.committed) - self._cost_bytes(self.get(change.where)) for change in changes)
 
     def begin(self, changes: Sequence[Change]) -> None:
         for where, _ in changes:
@@ -91,7 +91,7 @@ class Offsets:
             elif not partitions:
                 del self._topics[where.topic_id]
             self.count += (committed is not None) - (before is not None)
-            self.size_bytes += cost_bytes(committed) - cost_bytes(before)
+            self.size_bytes += self._cost_bytes(committed) - self._cost_bytes(before)
 
     def forgetting(self, topic_ids: Collection[UUID] | None = None) -> list[Change]:
         """What forgets every offset (of these topics), those on their way to the log included."""
@@ -118,6 +118,9 @@ class Offsets:
             for where, committed in self
             if where not in self._in_flight and self._expires_at_ms(committed, empty_since_ms, retention_ms) <= now_ms
         ]
+
+    def _cost_bytes(self, committed: Committed | None) -> int:
+        return self._each_bytes + utf8_bytes(committed.metadata) if committed is not None else 0
 
     @staticmethod
     def _expires_at_ms(committed: Committed, empty_since_ms: int, retention_ms: int) -> int:

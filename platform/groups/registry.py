@@ -25,6 +25,7 @@ class Entry:
     group: Group
     offsets: Offsets
     stored: StoredGroup | None = None
+    deleting: bool = False  # on its way out: nobody is let near it
     reserved_bytes: int = 0  # commits on their way to the log
     wake_ms: int = NEVER_MS  # when the earliest wake-up that counts is due
     charged_bytes: int = 0
@@ -39,6 +40,7 @@ class Entry:
         """Nobody got in and nothing is or will be on disk: as if it had never been asked for."""
         return (
             self.stored is None
+            and not self.deleting
             and self.group.deserted
             and self.group.generation == 0
             and not self.offsets.count

@@ -11,6 +11,7 @@ from typing import Final
 
 from ..wire.errors import ErrorCode
 from .exchange import JoinAnswer, SyncAnswer
+from .limits import utf8_bytes
 
 NEVER_MS: Final = 2**63 - 1
 MEMBER_BYTES: Final = 512  # what a member costs beside what it sent, roughly
@@ -44,12 +45,12 @@ class Member:
 
     @property
     def size_bytes(self) -> int:
-        ids = len(self.member_id) + len(self.instance_id or "") + len(self.client_id) + len(self.client_host)
-        return MEMBER_BYTES + ids + protocols_bytes(self.protocols) + len(self.assignment)
+        ids = (self.member_id, self.instance_id or "", self.client_id, self.client_host)
+        return MEMBER_BYTES + sum(map(utf8_bytes, ids)) + protocols_bytes(self.protocols) + len(self.assignment)
 
 
 def protocols_bytes(protocols: Protocols) -> int:
-    return sum(len(name) + len(metadata) for name, metadata in protocols)
+    return sum(utf8_bytes(name) + len(metadata) for name, metadata in protocols)
 
 
 def distinct(protocols: Protocols) -> Protocols:
@@ -155,7 +156,7 @@ class Roster:
         if self.leader_id == member.member_id:
             self.leader_id = member_id
         del self._members[member.member_id]
-        self.size_bytes += len(member_id) - len(member.member_id)
+        self.size_bytes += utf8_bytes(member_id) - utf8_bytes(member.member_id)
         member.member_id = member_id
         self._members[member_id] = member
         self._instances[member.instance_id] = member_id

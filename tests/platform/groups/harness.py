@@ -60,6 +60,7 @@ class MemoryLog:
         self.partitions = partitions
         self.durable: list[list[Record]] = [[] for _ in range(partitions)]
         self.waiting: list[tuple[int, Sequence[Record], Callable[[BaseException | None], None]]] = []
+        self.appends: list[Sequence[Record]] = []
         self.hold = False
         self.fail: Exception | None = None
         self.raise_at_once: Exception | None = None
@@ -69,6 +70,7 @@ class MemoryLog:
         if self.raise_at_once is not None:
             raise self.raise_at_once
         self.waiting.append((partition, list(records), done))
+        self.appends.append(records)
         if not self.hold:
             self.release()
 

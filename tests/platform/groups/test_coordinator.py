@@ -246,6 +246,28 @@ def test_commits_on_their_way_count_against_the_limit() -> None:
     assert [each.result.errors for each in waiting[:2]] == [(OK,), (OK,)]
 
 
+def test_an_offset_named_twice_in_a_commit_is_the_last_one() -> None:
+    platform = Platform().load()
+    assert platform.commit(OffsetToCommit(TOPIC, 0, 1), OffsetToCommit(TOPIC, 0, 2)).result.errors == (OK, OK)
+    assert platform.committed() == {(TOPIC, 0): 2}
+    assert sum(map(len, platform.log.durable)) == 1
+
+
+def test_no_append_is_larger_than_the_log_has_to_allow() -> None:
+    platform = Platform(group_bytes_max=100_000).load()
+    members = [platform.join(client_id="ü" * 100, group_id="g" * 3_000).result]
+    for number in range(40):
+        platform.commit(
+            *(OffsetToCommit(TOPIC, partition, 1, metadata="ü" * 900) for partition in range(number)),
+            group_id="g" * 3_000,
+            ns=OTHER_NS,
+        )
+    platform.sync(members[0], {members[0].member_id: b"x" * 90_000}, group_id="g" * 3_000)
+    platform.coordinator.drop_namespaces([NS, OTHER_NS])
+    sizes = [sum(len(r.key) + len(r.value or b"") + 20 for r in batch) for batch in platform.log.appends]
+    assert 80_000 < max(sizes) < 100_000 < platform.coordinator.limits.record_bytes_max
+
+
 def test_offsets_go_with_their_topic() -> None:
     platform = Platform().load()
     joined = platform.member()

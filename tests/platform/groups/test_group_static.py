@@ -194,3 +194,10 @@ def test_an_absent_leader_is_replaced_by_a_member_that_came() -> None:
     bench.advance(REBALANCE_MS)
     assert waiting.result.leader_id == two.member_id
     assert one.member_id in {m.member_id for m in waiting.result.members}
+
+
+def test_a_static_member_that_restarts_takes_its_own_place_in_a_full_group() -> None:
+    bench = GroupBench(members_max=2)
+    static_pair(bench)
+    assert bench.join(instance_id="two").result.error is OK
+    assert bench.join(instance_id="three").result.error is ErrorCode.GROUP_MAX_SIZE_REACHED

@@ -4,6 +4,7 @@ from coldstream.platform.groups.offsets import OFFSET_BYTES, Change, Committed, 
 
 from .harness import OTHER_TOPIC, TOPIC
 
+EACH_BYTES = OFFSET_BYTES + 3
 HERE, THERE = TopicPartition(TOPIC, 0), TopicPartition(OTHER_TOPIC, 3)
 
 
@@ -12,13 +13,13 @@ def at(offset: int, *, committed_at_ms: int = 100, expires_at_ms: int = -1, meta
 
 
 def offsets_with(*changes: Change) -> Offsets:
-    offsets = Offsets()
+    offsets = Offsets(3)
     offsets.apply(changes)
     return offsets
 
 
 def test_a_commit_is_visible_once_it_is_durable() -> None:
-    offsets, change = Offsets(), [Change(HERE, at(7))]
+    offsets, change = Offsets(3), [Change(HERE, at(7))]
     offsets.begin(change)
     assert offsets.get(HERE) is None and offsets.in_flight
     offsets.finish(change, durable=True)
@@ -33,7 +34,7 @@ def test_a_commit_that_failed_leaves_what_was() -> None:
 
 
 def test_the_last_of_two_commits_wins() -> None:
-    offsets, first, second = Offsets(), [Change(HERE, at(1))], [Change(HERE, at(2))]
+    offsets, first, second = Offsets(3), [Change(HERE, at(1))], [Change(HERE, at(2))]
     offsets.begin(first)
     offsets.begin(second)
     offsets.finish(first, durable=True)
@@ -44,11 +45,11 @@ def test_the_last_of_two_commits_wins() -> None:
 
 def test_count_and_bytes_follow_every_change() -> None:
     offsets = offsets_with(Change(HERE, at(1, metadata="four")), Change(THERE, at(2)))
-    assert (offsets.count, offsets.size_bytes) == (2, 2 * OFFSET_BYTES + 4)
+    assert (offsets.count, offsets.size_bytes) == (2, 2 * EACH_BYTES + 4)
     offsets.apply([Change(HERE, at(9)), Change(THERE, None), Change(THERE, None)])
-    assert (offsets.count, offsets.size_bytes) == (1, OFFSET_BYTES)
+    assert (offsets.count, offsets.size_bytes) == (1, EACH_BYTES)
     assert list(offsets) == [(HERE, at(9))] and list(offsets.topic_ids()) == [TOPIC]
-    assert offsets.growth_bytes([Change(HERE, at(9, metadata="ab")), Change(THERE, at(1))]) == 2 + OFFSET_BYTES
+    assert offsets.growth_bytes([Change(HERE, at(9, metadata="ab")), Change(THERE, at(1))]) == 2 + EACH_BYTES
 
 
 def test_forgetting_a_topic_covers_commits_on_their_way() -> None:
