@@ -37,6 +37,7 @@ def report(**what: str) -> None:
 
 def run(config: ConsoleConfig) -> int:
     """Serves until told to stop; the exit status."""
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start and stop are ours to tell
     try:
         listener = listen(config.listen_host, config.listen_port)
     except OSError as error:

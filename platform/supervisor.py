@@ -360,7 +360,9 @@ def _prepare(command: Sequence[str], environ: Mapping[str, str], lock: DataDirLo
     done = subprocess.run(
         command, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(lock.fd,)
     )
-    if done.returncode != 0:
+    if done.returncode < 0:
+        raise StartError(f"preparing the database was stopped by {_signal_name(-done.returncode)}")
+    if done.returncode > 0:
         raise StartError("")  # it said why, on the stderr we share
 
 

@@ -76,8 +76,9 @@ class PlatformProcess:
             )
         line = self._ready_line()
         if not line.startswith("ready "):
+            status = self._process.poll()
             self.kill()
-            raise NotReady(f"{line!r}; stderr:\n{self.log_text()[-4000:]}")
+            raise NotReady(f"{line!r}, status {status}; stderr:\n{self.log_text()[-4000:]}")
         self._settings |= dict(zip(LISTENERS, self._bound(), strict=True))
 
     def stop(self) -> int:
