@@ -30,7 +30,7 @@ OTHER_VARIABLES: Mapping[str, str] = {
 _CHILD_VARIABLES = frozenset({"COLDSTREAM_READY_FD", "COLDSTREAM_LIFELINE_FD"})
 _FOREIGN_VARIABLE = re.compile(
     # Tests and benchmarks have their own; Kubernetes sets the rest for every Service named coldstream or coldstream-….
-    r"COLDSTREAM_(TEST|BENCH)_.*"
+    r"COLDSTREAM_((TEST|BENCH)_.*|REQUIRE_PARTS)"
     r"|COLDSTREAM_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
 _UNSPECIFIED = frozenset({"0.0.0.0", "::", "0:0:0:0:0:0:0:0", ""})  # noqa: S104 - named to refuse them

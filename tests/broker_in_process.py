@@ -19,6 +19,7 @@ from coldstream.tenants.bootstrap import bootstrap
 from coldstream.tenants.database import Database
 from coldstream.tenants.key_service import create_key, revoke_key
 from coldstream.tenants.scope import namespace_scope
+from coldstream.tenants.tenancy import create_namespace
 
 T = TypeVar("T")
 START_S = 30
@@ -45,12 +46,16 @@ def with_database(data_dir: Path, work: Callable[[Database], Coroutine[Any, Any,
     return asyncio.run(run())
 
 
-def make_key(data_dir: Path, role: str, *, topic: str = "*", group: str = "*") -> tuple[str, str]:
-    """Id and secret of a new key of default/default."""
+def make_key(
+    data_dir: Path, role: str, *, topic: str = "*", group: str = "*", namespace: str = "default"
+) -> tuple[str, str]:
+    """Id and secret of a new key of a namespace of tenant default, which is made if there is none."""
 
     async def make(database: Database) -> tuple[str, str]:
         async with database.write() as session:
-            scope = await namespace_scope(session, "default", "default")
+            if namespace != "default":
+                await create_namespace(session, Actor.local(), "default", namespace)
+            scope = await namespace_scope(session, "default", namespace)
             name = f"{role}-{secrets.token_hex(4)}"
             key = await create_key(
                 session, Actor.local(), scope.id, name, role, topic_pattern=topic, group_pattern=group

@@ -4,7 +4,7 @@ Always true: whatever is wrong, a stranger is told the same sentence; who proved
 is wrong with the key. The log has the reason in either case, and never a secret.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -38,7 +38,7 @@ class Authentication:
     def __init__(
         self,
         database: "Database",
-        namespace: Callable[[UUID], NamespaceView | None],
+        namespace: Callable[[UUID], Awaitable[NamespaceView | None]],
         cluster_secret: bytes,
         now_ms: Callable[[], int],
     ) -> None:
@@ -54,14 +54,14 @@ class Authentication:
         if mechanism == "PLAIN":
             username, password = parse_plain(token)
             return await self._with_key(username, password)
-        return self._with_console_token(parse_bearer(token))
+        return await self._with_console_token(parse_bearer(token))
 
     async def _with_key(self, username: str, password: str) -> Caller:
         try:
             principal = await authenticate_key(self._database, username, password, self._now_ms())
         except AuthenticationFailed as failed:
             raise SignInRefused(f"key {username[:64]!r}: {failed.reason}", told_about(failed)) from None
-        view = self._namespace(principal.namespace_id)
+        view = await self._namespace(principal.namespace_id)
         if view is None:
             raise SignInRefused(
                 f"key {principal.key_id}: its namespace is not loaded", "the namespace of this key is gone"
@@ -73,7 +73,7 @@ class Authentication:
         """The rights of a key as the policies stand now."""
         return await compile_permissions(self._database, principal)
 
-    def _with_console_token(self, token: str) -> Caller:
+    async def _with_console_token(self, token: str) -> Caller:
         from joserfc import jwt  # only consoles sign in this way: a broker without one never pays for the import
         from joserfc.errors import JoseError
         from joserfc.jwk import OctKey
@@ -86,7 +86,7 @@ class Authentication:
             raise SignInRefused(f"console token: {type(error).__name__}", NOT_PROVEN) from None
         if issuer != TOKEN_ISSUER or expires_at_ms <= self._now_ms():
             raise SignInRefused("console token: expired or of another issuer", "the console's token has expired")
-        view = self._namespace(namespace_id)
+        view = await self._namespace(namespace_id)
         if view is None:
             raise SignInRefused(f"console token: namespace {namespace_id} is not loaded", "the namespace is gone")
         permissions = Permissions.everything() if role == "admin" else Permissions.read_only()

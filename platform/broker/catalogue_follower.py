@@ -53,6 +53,18 @@ class CatalogueFollower:
         """The view of a live namespace that is not suspended."""
         return self._views.get(namespace_id)
 
+    async def find_namespace(self, namespace_id: UUID) -> NamespaceView | None:
+        """The view of a live namespace, looked for in the catalogue if it is newer than our last look.
+
+        A key may be used the moment its namespace was made. Callers have proved to hold a secret, so nobody else can make
+        us look.
+        """
+        view = self._views.get(namespace_id)
+        if view is None:
+            await self.refresh()
+            view = self._views.get(namespace_id)
+        return view
+
     def namespace_named(self, tenant: str, name: str) -> NamespaceView | None:
         """The view of a live namespace by its two names."""
         return next((view for view in self._views.values() if (view.tenant, view.name) == (tenant, name)), None)

@@ -120,7 +120,7 @@ class Broker:
             coordinator=coordinator,
             group_log=group_logs,
             authentication=Authentication(
-                database, follower.namespace, read_secret(settings.cluster_secret_path), Services.now_ms
+                database, follower.find_namespace, read_secret(settings.cluster_secret_path), Services.now_ms
             ),
             cold=cold,
             slow_reads=SlowReads(cold, metrics),

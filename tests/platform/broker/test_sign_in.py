@@ -135,3 +135,9 @@ def test_a_bearer_token_is_found_in_the_client_message() -> None:
     for wrong in (b"", b"n,,\x01\x01", b"n,,\x01auth=Basic abc\x01\x01"):
         with pytest.raises(SignInRefused):
             parse_bearer(wrong)
+
+
+def test_a_key_of_a_namespace_made_a_moment_ago_signs_in(address: str, data_dir: Path) -> None:
+    key = make_key(data_dir, "admin", namespace=f"fresh-{time.monotonic_ns()}")
+    with RawKafka(address) as client:
+        assert client.sign_in(*key).error_code == ErrorCode.NONE
