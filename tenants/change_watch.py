@@ -5,17 +5,16 @@ answer a yes by reading the versions row, and read it once a second anyway (DURA
 """
 
 import asyncio
+import logging
 import time
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.request import pathname2url
 
-import structlog
-
 CHANNEL = "coldstream_changed"
 RECONNECT_WAIT_S, CONNECT_TIMEOUT_S = 1.0, 5.0
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger("coldstream.database")
 
 
 class ChangeWatch(Protocol):
@@ -87,7 +86,7 @@ class NotificationWatch:
             self._dirty = True  # what was notified before the LISTEN is unknown
             self._connection = connection
         except (OSError, TimeoutError, driver.PostgresError, driver.InterfaceError) as error:
-            _log.warning("database change watch cannot connect", error=str(error))
+            _log.warning("the watch for database changes cannot connect", extra={"error": str(error)})
         finally:
             self._connecting = None
 

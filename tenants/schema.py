@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, LargeBinary, MetaData, Text, Uuid
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
 METADATA = MetaData(
@@ -28,7 +27,7 @@ COLUMN_TYPES: dict[Any, Any] = {
     str: Text,
     bytes: LargeBinary,
     UUID: Uuid,
-    JsonObject: JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql"),
+    JsonObject: JSON(none_as_null=True),
 }
 
 

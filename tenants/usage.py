@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from .database import is_postgresql
@@ -16,7 +15,7 @@ PERIOD_MS = 3_600_000
 
 async def add_usage(session: AsyncSession, namespace_id: UUID, amounts: Mapping[str, int], at_ms: int) -> None:
     """Adds to the hour that holds `at_ms`; measures are named with their unit, such as `produced_bytes`."""
-    insert = postgresql_insert if is_postgresql(session) else sqlite_insert
+    insert = postgresql.insert if is_postgresql(session) else sqlite.insert
     for measure, amount in sorted(amounts.items()):
         statement = insert(Usage).values(
             namespace_id=namespace_id, measure=measure, period_start_ms=at_ms - at_ms % PERIOD_MS, amount=amount

@@ -10,8 +10,7 @@ from itertools import islice
 from uuid import UUID
 
 from sqlalchemy import Insert, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ...tenants.database import Database, is_postgresql
@@ -170,9 +169,8 @@ async def _insert_missing(
 
 
 def _insert_or_leave(session: AsyncSession, table: type[Partition] | type[EpochStart]) -> Insert:
-    if is_postgresql(session):
-        return postgresql_insert(table).on_conflict_do_nothing()
-    return sqlite_insert(table).on_conflict_do_nothing()
+    insert = postgresql.insert if is_postgresql(session) else sqlite.insert
+    return insert(table).on_conflict_do_nothing()
 
 
 def _chunks(ids: Iterable[UUID]) -> Iterator[list[UUID]]:
