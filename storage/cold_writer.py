@@ -58,7 +58,8 @@ class _ObjectFile:
         self._upload = upload
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._written = self._synced = 0
-        self._raw = bytearray()
+        self._buffer = bytearray(CHUNK_RAW_BYTES)  # one for all chunks: fresh pages cost more than filling them
+        self._raw = memoryview(b"")  # of the chunk being filled
         self._chunks: list[Chunk] = []
         self._batches = 0
         self._edge = upload.base  # where the next batch is due
@@ -111,10 +112,17 @@ class _ObjectFile:
             self._close_chunk()
         if not self._raw:
             self._base, self._first_ms, self._max_ms = header.base_offset, header.first_timestamp_ms, -1
-        self._raw += batch
+        end = len(self._raw) + len(batch)
+        if end > CHUNK_RAW_BYTES:
+            self._raw = batch  # larger than any other chunk: one of its own, and closed before the scan goes on
+        else:
+            self._buffer[end - len(batch) : end] = batch
+            self._raw = memoryview(self._buffer)[:end]
         self._max_ms = max(self._max_ms, header.max_timestamp_ms)
         self._edge = header.end_offset
         self._batches += 1
+        if end > CHUNK_RAW_BYTES:
+            self._close_chunk()
 
     def _close_chunk(self) -> None:
         if not self._raw:
@@ -134,7 +142,7 @@ class _ObjectFile:
             )
         )
         self._write(stored)
-        self._raw = bytearray()
+        self._raw = memoryview(b"")
 
     def _tail(self) -> Tail:
         upload = self._upload

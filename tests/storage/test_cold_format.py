@@ -79,10 +79,13 @@ def test_chunks_are_about_four_mib_of_whole_batches_and_a_large_batch_has_its_ow
 
 
 def test_a_chunk_is_packed_only_where_that_makes_it_smaller() -> None:
-    noise, text = random.Random(0).randbytes(100_000), b"coldstream " * 10_000
-    assert encode_chunk(noise) == (CODEC_NONE, noise)
-    codec, packed = encode_chunk(text)
-    assert codec == CODEC_LZ4 and len(packed) < len(text) and lz4.frame.decompress(packed) == text
+    for size in (1_000, 100_000, 3_000_000):
+        noise, text = random.Random(0).randbytes(size), (b"coldstream " * size)[:size]
+        assert encode_chunk(noise) == (CODEC_NONE, noise)
+        for compressible in (text, noise[: size // 2] + text):
+            codec, packed = encode_chunk(compressible)
+            assert codec == CODEC_LZ4 and len(packed) < len(compressible)
+            assert lz4.frame.decompress(packed) == compressible
 
 
 def test_part_of_a_file_can_be_taken_on_batch_borders(tmp_path: Path) -> None:
