@@ -76,6 +76,17 @@ def revoke(data_dir: Path, key_id: str) -> None:
     with_database(data_dir, end)
 
 
+def last_used_at_ms(data_dir: Path, key_id: str) -> int | None:
+    """When a key of default/default last signed in."""
+
+    async def look(database: Database) -> int | None:
+        async with database.read() as session:
+            key, _ = await (await namespace_scope(session, "default", "default")).key(key_id)
+            return key.last_used_at_ms
+
+    return with_database(data_dir, look)
+
+
 def settings_for(data_dir: Path, anonymous: str | None = "default/default", port: int = 0) -> Settings:
     """Free ports on loopback; anonymous clients reach default/default."""
     return Settings(

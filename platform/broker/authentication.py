@@ -4,17 +4,22 @@ Always true: whatever is wrong, a stranger is told the same sentence; who proved
 is wrong with the key. The log has the reason in either case, and never a secret.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from ...tenants.keys import AuthenticationFailed, Principal, authenticate_key
+from sqlalchemy.exc import SQLAlchemyError
+
+from ...tenants.keys import AuthenticationFailed, Principal, authenticate_key, touch_key
 from ...tenants.permissions import Permissions, compile_permissions
 from .context import Caller
 from .namespace import NamespaceView
 
 if TYPE_CHECKING:
     from ...tenants.database import Database
+
+log = logging.getLogger("coldstream.sign_in")
 
 TOKEN_ISSUER = "coldstream-console"  # noqa: S105 - a name, not a secret
 TOKEN_BYTES_MAX = 16 * 1024
@@ -68,6 +73,13 @@ class Authentication:
             )
         permissions = await self.permissions_of(principal)
         return Caller(principal.name, principal.key_id, view, permissions, principal.expires_at_ms, principal)
+
+    async def note_use(self, key_id: str, client_host: str) -> None:
+        """Remember that a key was used, for its owner's list of keys. Failing at it fails nobody's sign-in."""
+        try:
+            await touch_key(self._database, key_id, self._now_ms(), client_host)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("last use of a key could not be noted", extra={"key_id": key_id, "error": str(error)})
 
     async def permissions_of(self, principal: Principal) -> Permissions:
         """The rights of a key as the policies stand now."""

@@ -145,6 +145,8 @@ class SignIn:
         self._become(caller)
         self._answer(header, ErrorCode.NONE, None, connection.services.session_lifetime_ms(caller))
         connection.wake()
+        if caller.key_id is not None:
+            await connection.services.authentication.note_use(caller.key_id, connection.client_host)
 
     def _become(self, caller: Caller) -> None:
         self._connection.caller = caller

@@ -9,7 +9,7 @@ from coldstream.platform.broker.authentication import SignInRefused, parse_beare
 from coldstream.platform.broker.sign_in import MAY_COME, State
 from coldstream.platform.wire.api import ApiKey
 from coldstream.platform.wire.errors import ErrorCode
-from coldstream.tests.broker_in_process import InProcessBroker, make_key, prepare, revoke
+from coldstream.tests.broker_in_process import InProcessBroker, last_used_at_ms, make_key, prepare, revoke
 from coldstream.tests.raw_kafka import ConnectionEnded, RawKafka, plain_token
 
 
@@ -141,3 +141,13 @@ def test_a_key_of_a_namespace_made_a_moment_ago_signs_in(address: str, data_dir:
     key = make_key(data_dir, "admin", namespace=f"fresh-{time.monotonic_ns()}")
     with RawKafka(address) as client:
         assert client.sign_in(*key).error_code == ErrorCode.NONE
+
+
+def test_the_last_use_of_a_key_is_noted_for_its_owner(address: str, data_dir: Path) -> None:
+    key = make_key(data_dir, "producer")
+    with RawKafka(address) as client:
+        client.sign_in(*key)
+        deadline_s = time.monotonic() + 5
+        while (used := last_used_at_ms(data_dir, key[0])) is None and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+    assert used is not None and abs(used - time.time() * 1000) < 60_000
