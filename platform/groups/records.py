@@ -18,8 +18,9 @@ skips it.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from .offsets import Committed, TopicPartition
@@ -68,15 +69,13 @@ class StoredGroup:
     members: tuple[StoredMember, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OffsetKey:
+class OffsetKey(NamedTuple):
     namespace_id: UUID
     group_id: str
     where: TopicPartition
 
 
-@dataclass(frozen=True, slots=True)
-class GroupKey:
+class GroupKey(NamedTuple):
     namespace_id: UUID
     group_id: str
 
@@ -120,16 +119,21 @@ def decode_key(key: bytes) -> OffsetKey | GroupKey:
     (kind,) = reader.fixed(_U16)
     if kind == OFFSET_KIND:
         namespace, topic, partition = reader.rest_of(_OFFSET_KEY)
-        found: OffsetKey | GroupKey = OffsetKey(
-            UUID(bytes=namespace), reader.string(), TopicPartition(UUID(bytes=topic), partition)
-        )
-    elif kind == GROUP_KIND:
+        group_id = reader.string()
+        reader.end()
+        return OffsetKey(_uuid(namespace), group_id, TopicPartition(_uuid(topic), partition))
+    if kind == GROUP_KIND:
         (namespace,) = reader.rest_of(_GROUP_KEY)
-        found = GroupKey(UUID(bytes=namespace), reader.string())
-    else:
-        raise CorruptRecord(f"key of unknown kind {kind}")
-    reader.end()
-    return found
+        group_id = reader.string()
+        reader.end()
+        return GroupKey(_uuid(namespace), group_id)
+    raise CorruptRecord(f"key of unknown kind {kind}")
+
+
+@lru_cache(maxsize=4096)
+def _uuid(raw: bytes) -> UUID:
+    """One object for each id: a partition names the same few in all its records."""
+    return UUID(bytes=raw)
 
 
 def decode_offset(value: bytes) -> Committed:

@@ -107,6 +107,23 @@ def test_a_store_overtaken_by_a_rebalance_assigns_nothing() -> None:
     assert {member.assignment for member in bench.group.members} == {b""}
 
 
+def test_an_assignment_that_is_durable_too_late_is_not_the_next_generations() -> None:
+    bench = GroupBench()
+    first = bench.join().result
+    bench.hold = True
+    bench.sync(first, {first.member_id: b"generation one"})
+    second = bench.join()
+    again = bench.join(first.member_id).result
+    assert again.generation == first.generation + 1
+    bench.release()
+    assert bench.group.state is GroupState.COMPLETING_REBALANCE
+    follower = bench.sync(second.result)
+    bench.sync(again, {second.result.member_id: b"generation two"})
+    assert not follower.answered
+    bench.release()
+    assert follower.result.assignment == b"generation two"
+
+
 def test_heartbeats_tell_of_a_rebalance_until_the_member_has_joined_again() -> None:
     bench = GroupBench()
     (first,) = bench.members("a")
