@@ -114,7 +114,7 @@ class ChunkSource:
         """Joins the flight of that name, or starts it. Leaving does not stop it: the cache wants what it brings."""
         flight = self._flights.get(name)
         if flight is None:
-            flight = asyncio.ensure_future(_awaited(work()))
+            flight = asyncio.ensure_future(_flown(work))
             self._flights[name] = flight
             flight.add_done_callback(lambda done: self._landed(name, done))
         result: T = await asyncio.shield(flight)
@@ -223,5 +223,5 @@ class _Budget:
                 granted.set_result(None)
 
 
-async def _awaited(work: Awaitable[T]) -> T:
-    return await work
+async def _flown(work: Callable[[], Awaitable[T]]) -> T:
+    return await work()

@@ -254,7 +254,7 @@ class TestDamage:
                 assert chunk.position + chunk.stored_bytes <= len(data) - footer.tail_bytes
                 assert chunk.raw_bytes <= cold_format.CHUNK_RAW_BYTES_MAX
 
-    @settings(max_examples=300, derandomize=True, deadline=None)
+    @settings(max_examples=200, derandomize=True, deadline=None)
     @given(st.binary(max_size=400), st.integers(0, 500))
     def test_random_bytes_raise_the_declared_error_only(self, noise: bytes, size: int) -> None:
         for data in (noise, noise + b"CSTRMSEG"):
@@ -303,7 +303,7 @@ def tails(draw: st.DrawFn) -> Tail:
     )
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=100, derandomize=True, deadline=None)
 @given(tails())
 def test_any_tail_round_trips(tail: Tail) -> None:
     encoded = encode_tail(tail)
