@@ -1,8 +1,9 @@
 """Real S3 servers for tests: SeaweedFS, the JuiceFS gateway (MinIO's own S3 front end of 2021), MinIO where at hand.
 
 One server of a kind per test process, started when first asked for and stopped at exit. A server that cannot be had
-skips the test with the reason, or fails it where `COLDSTREAM_REQUIRE_PARTS=1` says that everything must be there (MinIO
-excepted: no package carries it). `COLDSTREAM_TEST_S3=http://HOST:PORT` with the usual AWS variables takes MinIO's place.
+skips the test with the reason, or fails it where `COLDSTREAM_REQUIRE_PARTS=1` says that everything must be there
+(MinIO excepted: no package carries it). `COLDSTREAM_TEST_S3=http://HOST:PORT`, with the usual AWS variables, takes the
+place of a MinIO that would be started.
 
     url = s3_url("seaweedfs", monkeypatch)      # a place of its own in the server's bucket; sets the AWS variables
 """
