@@ -110,21 +110,20 @@ def _unzstd(data: bytes | memoryview, bytes_max: int) -> bytes:
 
 def _unsnappy(data: bytes, bytes_max: int) -> bytes:
     if not data.startswith(XERIAL_MAGIC):
-        return _unsnappy_raw(data, bytes_max)
+        return _unsnappy_raw(data, bytes_max, bytes_max)
     found, at = bytearray(), XERIAL_HEAD_BYTES
     while at < len(data):
         (size,) = _SIZE.unpack_from(data, at)
         at += _SIZE.size
         if not 0 < size <= len(data) - at:
             raise DecodeFailed(f"a snappy block claims {size} of {len(data) - at} bytes")
-        found += _unsnappy_raw(data[at : at + size], bytes_max - len(found))
+        found += _unsnappy_raw(data[at : at + size], bytes_max - len(found), bytes_max)
         at += size
     return bytes(found)
 
 
-def _unsnappy_raw(block: bytes, bytes_max: int) -> bytes:
-    size = cramjam.snappy.decompress_raw_len(block)
-    if size > bytes_max:
+def _unsnappy_raw(block: bytes, room_bytes: int, bytes_max: int) -> bytes:
+    if cramjam.snappy.decompress_raw_len(block) > room_bytes:
         raise _too_large(bytes_max)
     return bytes(cramjam.snappy.decompress_raw(block))
 

@@ -1,23 +1,20 @@
-"""One partition's log on local disk: appends, commit rounds, rolls, reads.
+"""One partition's log on local disk: appends, rolls, commit rounds, removal. Reading is `ReadableLog`'s.
 
 Always true:
-- log_start <= durable <= end, and nothing at or above `durable` (the high watermark) is ever read.
-- `append` does no I/O: it validates, patches and queues; `flush` writes what is queued with one writev per file. When
-  that fails, everything queued since the last flush is undone, on disk and in memory, so the log is as it was before.
-- All methods belong to one thread (the event loop) except those whose docstring says otherwise. Other threads see
-  `durable`, each segment's `durable`, `_sealed` and `_active`, which are only replaced as whole values.
+- log_start <= durable <= end.
+- `append` does no I/O: it validates, patches and queues; `flush` writes what is queued, with one writev per file. When
+  that fails, everything queued since the last flush is undone, on disk and in memory: the log is as it was before.
+- All methods belong to one thread (the event loop's), except those whose docstring says otherwise.
 
 Two differences from Kafka: a segment whose batches span more than `segment.ms` by their own timestamps is only rolled
-for that once it has a mebibyte (loading a year of old records would otherwise make a file an hour), and an idle segment
-is rolled by the clock (`roll_if_due`), so that it can leave for the cold tier.
+for that once it has a mebibyte (loading a year of old records would otherwise make a file for every hour of it), and an
+idle segment is rolled by the clock (`roll_if_due`), so that it can leave for the cold tier.
 """
 
 import errno
 import os
 import threading
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple, Self
 from uuid import UUID
@@ -26,38 +23,21 @@ from crc32c import crc32c
 
 from . import checks
 from .batch import CRC_COVERS_FROM, HEADER, HEADER_BYTES, PREFIX, RECORD_BYTES_MIN
-from .checkpoints import replace_file
-from .config import SEGMENT_BYTES_MAX, LogConfig
-from .disk import IOV_MAX, NOWAIT, Disk
-from .epochs import EPOCHS_FILE, Epochs, encode_epochs, with_epoch
-from .errors import (
-    BelowLocalStart,
-    DiskFull,
-    LogClosed,
-    OffsetOutOfRange,
-    StaleLeaderEpoch,
-    StorageFailed,
-    WouldBlock,
-    WriteFailed,
-)
-from .lookups import first_at_or_after, largest
+from .config import LogConfig
+from .disk import IOV_MAX, Disk
+from .epochs import Epochs, with_epoch
+from .errors import DiskFull, LogClosed, OffsetOutOfRange, StaleLeaderEpoch, StorageFailed, WriteFailed
+from .log_directory import LogDirectory
 from .offset_index import RELATIVE_OFFSET_MAX
 from .open_files import OpenFiles
-from .producers import encode_snapshot
-from .reads import read_segment
-from .recovery import MISSING_SUFFIX, Recovered, parse_hole, recover, write_recovery_point
-from .removal import make_directories, remove_directory
-from .segment import (
-    ACTIVE_FLAGS,
-    INDEX_SUFFIX,
-    LOG_SUFFIX,
-    SNAPSHOT_SUFFIX,
-    TIME_INDEX_SUFFIX,
-    Durable,
-    Segment,
-    SegmentMark,
-)
-from .side_files import load_indexes, read_snapshot, remove_if_there, save_indexes, save_snapshot
+from .producers import Producers, encode_snapshot
+from .readable_log import ReadableLog, SealedSegment
+from .recovery import Recovered, RecoveryReport, recover
+from .removal import directories_above, make_directories, remove_directory
+from .segment import LOG_SUFFIX, Durable, Segment, SegmentMark
+from .side_files import read_snapshot
+
+__all__ = ["Appended", "Capture", "Log", "SealedSegment"]
 
 CHECKPOINT_EVERY_MS = 60_000  # log.flush.offset.checkpoint.interval.ms
 ROLL_BY_TIMESTAMP_BYTES_MIN = 2**20
@@ -73,18 +53,6 @@ class Appended(NamedTuple):
     duplicate: bool
 
 
-class SealedSegment(NamedTuple):
-    """A durable file that no longer changes, holding offsets [base, end). Timestamps are -1 when no record has one."""
-
-    base: int
-    end: int
-    size_bytes: int
-    first_timestamp_ms: int
-    max_timestamp_ms: int
-    path: Path
-    sealed_at_ms: int
-
-
 class Capture(NamedTuple):
     """What one commit round will make durable of one log."""
 
@@ -95,46 +63,30 @@ class Capture(NamedTuple):
 
 
 _tuple = tuple.__new__
-_base_of = attrgetter("base")
 
 
-class Log:
+class Log(ReadableLog):
     """See the module's docstring. `topic_id` and `partition` are the last two parts of its directory."""
 
     __slots__ = (
-        "_active",
-        "_closed",
-        "_config",
+        "__weakref__",
+        "_beside",
         "_directories",
-        "_directory",
-        "_disk",
-        "_epochs",
-        "_epochs_saved",
         "_failed",
-        "_files",
-        "_files_lock",
         "_flushed_end",
-        "_has_holes",
         "_mark",
         "_mark_dirty",
         "_max_message_bytes",
         "_offset_max",
         "_producers",
         "_queue",
-        "_recovery_point",
-        "_recovery_point_at_ms",
         "_roll_timestamp_ms",
         "_rolled",
-        "_sealed",
         "_segment_bytes",
         "_structure",
         "_timestamp_after_max_ms",
         "_unsynced",
-        "durable",
-        "end",
         "is_dirty",
-        "leader_epoch",
-        "log_start",
         "partition",
         "recovery",
         "topic_id",
@@ -153,14 +105,13 @@ class Log:
         log_start: int = 0,
         mark_dirty: Callable[["Log"], object] | None = None,
     ) -> Self:
-        """Create or recover the log in `<topic uuid>/<partition>`. Blocks; see `recovery` for what was found.
+        """Create or recover the log in `<topic uuid>/<partition>`. Blocks; `recovery` says what was found.
 
         `mark_dirty` is called when something other than an append needs a commit round.
         Raises OSError, StaleLeaderEpoch.
         """
         path = str(directory)
-        created = make_directories(disk, path)
-        names = set() if created else set(disk.listdir(path))
+        names = set() if make_directories(disk, path) else set(disk.listdir(path))
         found = recover(
             disk, path, names, log_start=log_start, interval_bytes=config.index_interval_bytes, now_ms=now_ms
         )
@@ -168,46 +119,32 @@ class Log:
             raise StaleLeaderEpoch(
                 f"{path} holds batches of leader epoch {found.epochs[-1][0]}: it cannot be led in epoch {leader_epoch}"
             )
-        return cls(disk, path, config, found, leader_epoch, now_ms, files, log_start, mark_dirty)
+        log = cls(disk, path, config, found, files)
+        log.leader_epoch, log.log_start, log._mark_dirty = leader_epoch, max(log_start, 0), mark_dirty
+        log._beside.written_at_ms = now_ms
+        return log
 
-    def __init__(
-        self,
-        disk: Disk,
-        directory: str,
-        config: LogConfig,
-        found: Recovered,
-        leader_epoch: int,
-        now_ms: int,
-        files: OpenFiles,
-        log_start: int,
-        mark_dirty: Callable[["Log"], object] | None,
-    ) -> None:
-        self._disk, self._directory, self._files = disk, directory, files
-        self._mark_dirty = mark_dirty
+    def __init__(self, disk: Disk, directory: str, config: LogConfig, found: Recovered, files: OpenFiles) -> None:
+        self.disk, self._directory, self._files = disk, directory, files
         self.topic_id, self.partition = UUID(Path(directory).parent.name), int(Path(directory).name)
-        self.leader_epoch = leader_epoch
-        self.recovery = found.report
-        self._sealed: tuple[Segment, ...] = tuple(found.sealed)
+        self.recovery: RecoveryReport = found.report
+        self._sealed = tuple(found.sealed)
         self._active = found.active
-        self._producers = found.producers
-        self._epochs = self._epochs_saved = found.epochs
-        self._has_holes = bool(found.report.lost)
+        self._epochs = found.epochs
+        self._producers: Producers = found.producers
+        self._beside = LogDirectory(disk, directory, found.report, found.epochs, 0)
         self.end = self.durable = self._flushed_end = found.report.end
-        self.log_start = max(log_start, 0)
-        self._recovery_point = self.end
-        self._recovery_point_at_ms = now_ms
+        self.log_start = self.leader_epoch = 0
         self._structure = threading.Lock()  # held for an assignment: `_sealed` changes from two threads
-        self._files_lock = threading.Lock()  # held for file work: side files, removal
-        self._queue: list[memoryview | bytearray] = []
-        self._rolled: list[tuple[Segment, list[memoryview | bytearray]]] = []
-        self._mark: tuple[Segment, SegmentMark, int, Epochs] | None = None
-        self._unsynced: list[Segment] = []
-        topic = directory.rpartition("/")[0]
-        # Until one round made them durable, nobody knows whether the directories above were ever synced.
-        self._directories = [directory, topic, topic.rpartition("/")[0]] if not self._active.created else []
-        self.is_dirty = False
+        self._queue: list[memoryview] = []
+        self._rolled: list[tuple[Segment, list[memoryview]]] = []  # sealed since the last flush, with their queues
+        self._mark: tuple[Segment, SegmentMark, int, Epochs] | None = None  # the last flush, once something is queued
+        self._unsynced: list[Segment] = []  # sealed, written, not durable yet
+        # Nobody knows whether the directories of a log without files were ever synced: its first round does that.
+        self._directories = [] if found.active.created else directories_above(directory)
         self._failed: StorageFailed | None = None
-        self._closed = False
+        self._mark_dirty: Callable[[Log], object] | None = None
+        self._closed = self.is_dirty = False
         self.set_config(config)
         for segment in found.sealed:
             segment.file.on_closed = segment.unload
@@ -216,32 +153,11 @@ class Log:
     def __repr__(self) -> str:
         return f"<Log {self.topic_id}/{self.partition} [{self.log_start}, {self.durable}, {self.end})>"
 
-    # --- figures
-
-    @property
-    def last_stable(self) -> int:
-        """Where read_committed consumers stop: the high watermark, as long as there are no transactions."""
-        return self.durable
-
-    @property
-    def local_start(self) -> int:
-        """The first offset on local disk."""
-        active, sealed = self._active, self._sealed
-        return sealed[0].base if sealed else active.base
-
-    @property
-    def hot_bytes(self) -> int:
-        return sum(segment.size for segment in self._sealed) + self._active.size
-
-    def epoch_history(self) -> Epochs:
-        """(leader epoch, offset of its first batch), rising."""
-        return self._epochs
-
     def set_config(self, config: LogConfig) -> None:
         """Take over a changed configuration: it applies from the next append on."""
         self._config = config
         self._max_message_bytes = config.max_message_bytes
-        self._segment_bytes = min(config.segment_bytes, SEGMENT_BYTES_MAX)
+        self._segment_bytes = config.segment_bytes
         self._timestamp_after_max_ms = config.timestamp_after_max_ms
         self._limit_active()
 
@@ -279,21 +195,21 @@ class Log:
         config = self._config
         if count * RECORD_BYTES_MIN > size - HEADER_BYTES or config.timestamp_before_max_ms < now_ms - first_ms:
             checks.refuse_count_or_age(batch, config, now_ms)
-        append_time_ms = -1
         if config.log_append_time:
-            max_ms = append_time_ms = now_ms
             checks.stamp(batch, now_ms)
-        return self._append(
-            batch, size, last_delta, first_ms, max_ms, producer_id, epoch, sequence, now_ms, append_time_ms
-        )
+            max_ms = now_ms
+        appended = self._enqueue(batch, size, last_delta, first_ms, max_ms, producer_id, epoch, sequence, now_ms)
+        return appended._replace(log_append_time_ms=now_ms) if config.log_append_time else appended
 
     def append_internal(self, batch: bytes, now_ms: int) -> Appended:
-        """Queue a batch of the broker's own: size, attributes and timestamps are its business. Copies it."""
-        own = bytearray(batch)
-        view = memoryview(own)
-        header = checks.check_internal(view)
-        return self._append(
-            view,
+        """Queue a copy of a batch of the broker's own: size, attributes and timestamps are its business.
+
+        Raises CorruptBatch, InvalidRecord, LogClosed, StorageFailed.
+        """
+        own = memoryview(bytearray(batch))
+        header = checks.check_internal(own)
+        return self._enqueue(
+            own,
             len(own),
             header.last_offset_delta,
             header.first_timestamp_ms,
@@ -302,10 +218,9 @@ class Log:
             header.producer_epoch,
             header.base_sequence,
             now_ms,
-            -1,
         )
 
-    def _append(
+    def _enqueue(
         self,
         batch: memoryview,
         size: int,
@@ -316,7 +231,6 @@ class Log:
         epoch: int,
         sequence: int,
         now_ms: int,
-        append_time_ms: int,
     ) -> Appended:
         if self._closed or self._failed is not None:
             raise self._failed or LogClosed(f"{self._directory} is closed")
@@ -328,11 +242,10 @@ class Log:
                 return Appended(original.base_offset, original.last_offset, -1, True)
         base = self.end
         last = base + last_delta
-        if self._mark is None:
-            self._mark = (self._active, self._active.mark(), base, self._epochs)
-            if not self._epochs or self._epochs[-1][0] != self.leader_epoch:
-                self._epochs = with_epoch(self._epochs, self.leader_epoch, base)
         active = self._active
+        if self._mark is None:
+            self._mark = (active, active.mark(), base, self._epochs)
+            self._epochs = with_epoch(self._epochs, self.leader_epoch, base)
         if max_ms < first_ms:
             max_ms = first_ms
         if active.size and (
@@ -353,7 +266,14 @@ class Log:
         self._queue.append(batch)
         active.add(size, last, max_ms, self._config.index_interval_bytes)
         self.end = last + 1
-        return _tuple(Appended, (base, last, append_time_ms, False))
+        return _tuple(Appended, (base, last, -1, False))
+
+    # --- flush
+
+    @property
+    def is_flushed(self) -> bool:
+        """Nothing is queued."""
+        return self._mark is None
 
     def flush(self) -> None:
         """Write everything queued. Raises WriteFailed (DiskFull) once all of it is undone, else StorageFailed."""
@@ -373,37 +293,38 @@ class Log:
         self._flushed_end = self.end
         self._producers.keep()
 
-    def _write(self, segment: Segment, queue: Sequence[memoryview | bytearray]) -> None:
+    def _write(self, segment: Segment, queue: Sequence[memoryview]) -> None:
         file = segment.file
         fd = file.fd
         if fd < 0:
-            fd = self._open(segment)
+            fd = self._open_file(segment)
         file.dirty = file.used = True
-        due = segment.size - segment.written
-        done = self._disk.writev(fd, queue) if len(queue) <= IOV_MAX else 0
-        if done != due:
+        done = self.disk.writev(fd, queue) if len(queue) <= IOV_MAX else 0
+        if done != segment.size - segment.written:
             self._write_rest(fd, queue, done)
         segment.written = segment.size
 
-    def _write_rest(self, fd: int, queue: Sequence[memoryview | bytearray], done: int) -> None:
+    def _write_rest(self, fd: int, queue: Sequence[memoryview], done: int) -> None:
         """Go on behind the first `done` bytes: after a short write, or with more slices than one writev takes."""
         left: list[memoryview] = []
         for piece in queue:
             if done >= len(piece):
                 done -= len(piece)
             else:
-                left.append(memoryview(piece)[done:])
+                left.append(piece[done:])
                 done = 0
-        while left:
-            written = self._disk.writev(fd, left[:IOV_MAX])
+        at = 0
+        while at < len(left):
+            written = self.disk.writev(fd, left[at : at + IOV_MAX])
             if written <= 0:
                 raise OSError(errno.EIO, "writev wrote nothing")
-            while left and written >= len(left[0]):
-                written -= len(left.pop(0))
+            while at < len(left) and written >= len(left[at]):
+                written -= len(left[at])
+                at += 1
             if written:
-                left[0] = left[0][written:]
+                left[at] = left[at][written:]
 
-    def _open(self, segment: Segment) -> int:
+    def _open_file(self, segment: Segment) -> int:
         """A descriptor to write to; the file is made with the first bytes that go into it."""
         if segment.created:
             return self._files.open(segment.file)
@@ -417,14 +338,15 @@ class Log:
         """Put file and memory back to the last flush, then raise what `flush` promises."""
         assert self._mark is not None
         segment, mark, end, epochs = self._mark
-        made = [rolled for rolled, _ in self._rolled[1:]] + ([self._active] if self._rolled else [])
+        newer = [*(sealed for sealed, _ in self._rolled), self._active]
+        newer.remove(segment)
         try:
             if segment.file.fd >= 0:
-                self._disk.ftruncate(segment.file.fd, mark.size)
-            for newer in made:
-                if newer.created:
-                    self._files.close(newer.file)
-                    self._disk.unlink(newer.file.path)
+                self.disk.ftruncate(segment.file.fd, mark.size)
+            for made in newer:
+                if made.created:
+                    self._files.close(made.file)
+                    self.disk.unlink(made.file.path)
         except OSError as failure:
             self._failed = StorageFailed(f"{self._directory}: a failed write could not be cut back: {failure}")
         segment.restore(mark)
@@ -464,16 +386,15 @@ class Log:
         """Seal the active segment when its first batch came `segment_ms` ago. Call every few seconds, after `flush`."""
         self._files.reap()
         self._producers.expire(now_ms)
-        active = self._active
-        if not active.size or now_ms - active.opened_at_ms < self._config.segment_ms:
+        if now_ms - self._active.opened_at_ms < self._config.segment_ms:
             return False
         return self.seal(now_ms)
 
     def seal(self, now_ms: int = 0) -> bool:
-        """Seal the active segment now, unless it is empty."""
+        """Seal the active segment now, unless it is empty. What is queued is flushed first; raises as `flush` does."""
+        self.flush()
         if self._closed or self._failed is not None or not self._active.size:
             return False
-        assert self._mark is None, "flush before sealing"
         self._roll(now_ms or self._active.opened_at_ms)
         if self._mark_dirty is not None:
             self._mark_dirty(self)
@@ -482,23 +403,17 @@ class Log:
     # --- commit rounds
 
     def capture(self) -> Capture:
-        """What a commit round has to sync, as of the last flush. Its files stay open until `release` or `publish`."""
+        """What a commit round has to sync, as of the last flush. Its files stay open until `publish` or `release`."""
         self.is_dirty = False
         if self._closed or self._failed is not None:
             return Capture(self, (), (), self.durable)
         parts = [(segment, segment.size, segment.end) for segment in self._unsynced]
-        segment = self._mark[0] if self._mark is not None else self._active
+        segment = self._active if self._mark is None else self._mark[0]
         if segment.written > segment.durable.position:
             parts.append((segment, segment.written, self._flushed_end))
         for segment, _, _ in parts:
             self._files.pin(segment.file)
         return Capture(self, tuple(parts), tuple(self._directories), self._flushed_end)
-
-    def release(self, capture: Capture) -> None:
-        """The round is over."""
-        for segment, _, _ in capture.parts:
-            self._files.unpin(segment.file)
-        self._files.reap()
 
     def publish(self, capture: Capture) -> None:
         """What was captured is durable now: make it visible, and nothing more."""
@@ -515,152 +430,29 @@ class Log:
         if capture.end > self.durable:
             self.durable = capture.end
 
-    # --- read
+    def release(self, capture: Capture) -> None:
+        """The round is over, whether or not it came to anything."""
+        for segment, _, _ in capture.parts:
+            self._files.unpin(segment.file)
+        self._files.reap()
 
-    def read(self, offset: int, max_bytes: int, *, at_least_one: bool = True) -> bytearray:
-        """Whole batches, beginning with the one that holds `offset`, all below `durable`; empty at the end.
+    # --- the files beside the batches
 
-        At most `max_bytes`, unless the first batch is larger and `at_least_one` is set. Never waits for the device.
-        Raises WouldBlock (then call `read_blocking` in a thread), OffsetOutOfRange, BelowLocalStart, CorruptLog.
-        """
-        segment = self._segment_of(offset)
-        while segment is not None:
-            file, index = segment.file, segment.index
-            fd = file.fd
-            if fd < 0 or index is None:
-                self._files.make_room()
-                raise WouldBlock(f"{file.path} is not open")
-            file.used = True
-            found = read_segment(self._disk, segment, index, fd, NOWAIT, offset, max_bytes, at_least_one)
-            if found is not None:
-                return found
-            segment = self._after(segment)
-        return bytearray()
-
-    def read_blocking(self, offset: int, max_bytes: int, *, at_least_one: bool = True) -> bytearray:
-        """As `read`, for any thread, and waiting for the device. Raises ReadFailed besides, never WouldBlock."""
-        segment = self._segment_of(offset)
-        try:
-            while segment is not None:
-                with self._files.pinned(segment.file) as fd:
-                    index = segment.index
-                    if index is None:
-                        load_indexes(self._disk, fd, segment, self._config.index_interval_bytes)
-                        index = segment.index
-                    if index is None:
-                        continue  # unloaded by the other thread in this moment
-                    found = read_segment(self._disk, segment, index, fd, 0, offset, max_bytes, at_least_one)
-                if segment.file.fd < 0:
-                    segment.unload()
-                if found is not None:
-                    return found
-                segment = self._after(segment)
-        except FileNotFoundError:
-            if self._closed:
-                raise LogClosed(f"{self._directory} is closed") from None
-            raise BelowLocalStart(offset, self.local_start) from None
-        return bytearray()
-
-    def _segment_of(self, offset: int) -> Segment | None:
-        """The segment to begin a read in; None at the end. Any thread."""
-        if self._closed:
-            raise LogClosed(f"{self._directory} is closed")
-        active = self._active  # before `_sealed`: a segment is added there before it stops being the active one
-        if offset >= self.durable:
-            if offset > self.end:
-                raise OffsetOutOfRange(offset, self.log_start, self.durable)
-            return None
-        if offset < self.log_start:
-            raise OffsetOutOfRange(offset, self.log_start, self.durable)
-        if offset >= active.base:
-            return active
+    def checkpoint_due(self, now_ms: int) -> bool:
+        """Whether `checkpoint` has work: a sealed segment to save, or a minute of writes above the recovery point."""
         sealed = self._sealed
-        at = bisect_right(sealed, offset, key=_base_of) - 1
-        if at < 0:
-            raise BelowLocalStart(offset, sealed[0].base if sealed else active.base)
-        segment = sealed[at]
-        if offset >= segment.end:
-            raise BelowLocalStart(offset, sealed[at + 1].base if at + 1 < len(sealed) else active.base)
-        return segment
+        if self._closed or self._failed is not None:
+            return False
+        if sealed and not sealed[-1].saved and sealed[-1].is_durable:
+            return True
+        return self.durable > self._beside.recovery_point and now_ms - self._beside.written_at_ms >= CHECKPOINT_EVERY_MS
 
-    def _after(self, segment: Segment) -> Segment | None:
-        """The next segment, when one holds nothing more: its last offsets were skipped (D3) or compacted away."""
-        active, sealed = self._active, self._sealed
-        at = bisect_right(sealed, segment.base, key=_base_of)
-        if at < len(sealed):
-            return sealed[at]
-        return active if active is not segment else None
-
-    def readable_bytes(self, offset: int) -> int:
-        """About how many bytes [offset, durable) has on local disk, never too few: for `fetch.min.bytes`."""
-        if offset >= self.durable:
-            return 0
-        active = self._active
-        if offset >= active.base:
-            position = active.hints.get(offset)
-            if position is None:
-                index = active.index
-                position = 0 if index is None else index.position_before(offset - active.base)
-            return active.durable.position - position
-        sealed = self._sealed
-        at = max(0, bisect_right(sealed, offset, key=_base_of) - 1)
-        return active.durable.position + sum(segment.size for segment in sealed[at:])
-
-    def offset_for_timestamp(self, timestamp_ms: int) -> tuple[int, int] | None:
-        """(offset, timestamp) of the first local, visible record with at least this timestamp. Blocks; any thread."""
-        for segment in (*self._sealed, self._active):
-            self._describe(segment)
-            if segment.max_timestamp_ms >= timestamp_ms and segment.durable.position:
-                with self._files.pinned(segment.file) as fd:
-                    found = first_at_or_after(self._disk, fd, segment, timestamp_ms, self.log_start)
-                if found is not None:
-                    return found
-        return None
-
-    def max_timestamp(self) -> tuple[int, int] | None:
-        """(offset, timestamp) of the local, visible record with the largest timestamp. Blocks; any thread."""
-        best: tuple[int, int] | None = None
-        for segment in (*self._sealed, self._active):
-            self._describe(segment)
-            if segment.durable.position and (best is None or segment.max_timestamp_ms > best[1]):
-                with self._files.pinned(segment.file) as fd:
-                    found = largest(self._disk, fd, segment, self.log_start)
-                if found is not None and (best is None or found.timestamp_ms > best[1]):
-                    best = found
-        return best
-
-    def _describe(self, segment: Segment) -> None:
-        """Have a segment's timestamps, which after a restart are only in its files."""
-        if not segment.described:
-            with self._files.pinned(segment.file) as fd:
-                load_indexes(self._disk, fd, segment, self._config.index_interval_bytes)
-            if segment.file.fd < 0:
-                segment.unload()
-
-    # --- sealed segments and the files beside them
-
-    def sealed_segments(self) -> tuple[SealedSegment, ...]:
-        """The durable sealed segments, oldest first. Any thread; blocks when called first after a restart."""
-        found: list[SealedSegment] = []
-        for segment in self._sealed:
-            if not segment.is_durable:
-                break
-            try:
-                self._describe(segment)
-            except FileNotFoundError:
-                continue  # dropped in another thread meanwhile
-            found.append(
-                SealedSegment(
-                    segment.base,
-                    segment.end,
-                    segment.size,
-                    segment.first_timestamp_ms,
-                    segment.max_timestamp_ms,
-                    Path(segment.path(LOG_SUFFIX)),
-                    segment.sealed_at_ms,
-                )
-            )
-        return tuple(found)
+    def checkpoint(self, now_ms: int) -> None:
+        """Save what a restart would otherwise have to read again. Blocks; any thread. Raises OSError."""
+        with self._beside.lock:
+            if not self._closed and self._failed is None:
+                durable = self.durable  # first: what else is passed is at least as new
+                self._beside.save(durable, self._epochs, self._sealed, now_ms)
 
     def producer_snapshot_at(self, offset: int) -> bytes:
         """Kafka's `.snapshot` of the producers at the end of a sealed segment, or at `end`. Blocks; any thread.
@@ -670,88 +462,35 @@ class Log:
         for segment in self._sealed:
             if segment.end == offset:
                 entries = segment.entries
-                raw = (
-                    read_snapshot(self._disk, self._directory, offset) if entries is None else encode_snapshot(entries)
-                )
-                if raw is not None:
-                    return raw
+                raw = read_snapshot(self.disk, self._directory, offset) if entries is None else encode_snapshot(entries)
+                return encode_snapshot({}) if raw is None else raw
         if offset != self.end:
             raise OffsetOutOfRange(offset, self.local_start, self.end)
         return encode_snapshot(self._producers.entries())
 
-    def checkpoint_due(self, now_ms: int) -> bool:
-        """Whether `checkpoint` has work: a segment was sealed, or a minute of writes is not yet below the point."""
-        sealed = self._sealed
-        if self._closed or self._failed is not None:
-            return False
-        if sealed and not sealed[-1].saved and sealed[-1].is_durable:
-            return True
-        return self.durable > self._recovery_point and now_ms - self._recovery_point_at_ms >= CHECKPOINT_EVERY_MS
-
-    def checkpoint(self, now_ms: int) -> None:
-        """Write the side files of sealed segments, then move the recovery point to `durable`. Blocks; any thread."""
-        with self._files_lock:
-            if not self._closed and self._failed is None:
-                self._save(now_ms)
-
-    def _save(self, now_ms: int) -> None:
-        durable = self.durable  # first: all that follows is at least as new
-        epochs = self._epochs
-        saved = [segment for segment in self._sealed if not segment.saved and segment.end <= durable]
-        for segment in saved:
-            save_indexes(self._disk, segment)
-            save_snapshot(self._disk, self._directory, segment.end, segment.entries or {})
-        if epochs != self._epochs_saved:
-            replace_file(self._disk, f"{self._directory}/{EPOCHS_FILE}", encode_epochs(epochs))
-        if saved or epochs != self._epochs_saved:
-            self._disk.sync_directory(self._directory)
-        self._epochs_saved = epochs
-        for segment in saved:
-            segment.saved, segment.entries = True, None
-        if durable > self._recovery_point:
-            write_recovery_point(self._disk, self._directory, durable)
-            self._recovery_point = durable
-        self._recovery_point_at_ms = now_ms
-
     def drop_local_below(self, offset: int) -> list[Path]:
         """Remove sealed segments wholly below an offset from local disk; the log files that went. Blocks; any thread.
 
-        The caller guarantees that their cold copy is committed, or that the log start has passed them.
+        The caller guarantees that their cold copy is committed, or that the log start has passed them. Raises OSError.
         """
-        with self._files_lock:
+        with self._beside.lock:
             if self._closed:
                 return []
-            sealed = self._sealed
-            count = 0
-            while count < len(sealed) and sealed[count].end <= min(offset, self.durable) and sealed[count].is_durable:
-                count += 1
-            if not count:
+            going: list[Segment] = []
+            for segment in self._sealed:
+                if segment.end > min(offset, self.durable) or not segment.is_durable:
+                    break
+                going.append(segment)
+            if not going:
                 return []
-            if count == len(sealed):
-                self._keep_end_on_disk(self._active)
+            if len(going) == len(self._sealed):
+                self._beside.keep_name(self._active)
             with self._structure:
-                self._sealed = self._sealed[count:]
-            removed: list[Path] = []
-            for segment in sealed[:count]:
+                self._sealed = self._sealed[len(going) :]
+            for segment in going:
                 self._files.doom(segment.file)
-                for suffix in (INDEX_SUFFIX, TIME_INDEX_SUFFIX, SNAPSHOT_SUFFIX, LOG_SUFFIX):
-                    remove_if_there(self._disk, segment.path(suffix))
-                removed.append(Path(segment.path(LOG_SUFFIX)))
-            if self._has_holes:
-                self._forget_holes()
-            return removed
-
-    def _keep_end_on_disk(self, active: Segment) -> None:
-        """The name of the active segment's file is what remembers the log's end once no other file is left."""
-        if not active.created:
-            self._disk.close(self._disk.open(active.path(LOG_SUFFIX), ACTIVE_FLAGS | os.O_CREAT, 0o644))
-            active.created = True
-        self._disk.sync_directory(self._directory)
-
-    def _forget_holes(self) -> None:
-        for name in self._disk.listdir(self._directory):
-            if name.endswith(MISSING_SUFFIX) and parse_hole(name)[1] <= self.local_start:
-                self._disk.unlink(f"{self._directory}/{name}")
+            self._beside.remove(going, self.local_start)
+            return [Path(segment.path(LOG_SUFFIX)) for segment in going]
 
     def advance_log_start(self, offset: int) -> None:
         """Hide records below at once; their files go with `drop_local_below`. Raises OffsetOutOfRange."""
@@ -771,43 +510,34 @@ class Log:
         try:
             if clean and self._failed is None:
                 self.flush()
-                with self._files_lock:
-                    self._sync()
-                    self._save_active()
-                    self._save(now_ms)
+                self._sync()
+                with self._beside.lock:
+                    if self._active.size and self.durable > self._beside.recovery_point:
+                        self._beside.save_active(self._active, self.end, self._producers.entries())
+                    self._beside.save(self.durable, self._epochs, self._sealed, now_ms)
         finally:
             self._closed = True
             self._queue.clear()
             self._rolled.clear()
             self._mark = None
-            for segment in (*self._sealed, self._active):
+            for segment in self.segments:
                 self._files.close(segment.file)
 
     def _sync(self) -> None:
-        """One commit round of this log alone."""
+        """A commit round of this log alone."""
         capture = self.capture()
         try:
             for segment, _, _ in capture.parts:
-                self._disk.fdatasync(segment.file.fd)
-            for directory in capture.directories:
-                self._disk.sync_directory(directory)
+                self.disk.fdatasync(segment.file.fd)
+            for directory in capture.directories if capture.parts else ():
+                self.disk.sync_directory(directory)
         except OSError:
             self.release(capture)
             raise
         self.publish(capture)
 
-    def _save_active(self) -> None:
-        """The active segment's side files are only written here: a crash makes them again from the log."""
-        active = self._active
-        if not active.size or self._recovery_point == self.durable:
-            return
-        assert active.times is not None
-        active.times.append_if_later(active.max_timestamp_ms, active.max_timestamp_offset - active.base)
-        save_indexes(self._disk, active)
-        save_snapshot(self._disk, self._directory, self.end, self._producers.entries())
-
     def delete(self) -> None:
         """Remove everything of the log from disk, also after a crash half-way through this. Blocks."""
         self.close(clean=False)
-        with self._files_lock:
-            remove_directory(self._disk, self._directory)
+        with self._beside.lock:
+            remove_directory(self.disk, self._directory)

@@ -26,8 +26,8 @@ class OffsetIndex:
 
     def append(self, relative_offset: int, position: int) -> None:
         """Note that the batch at `position` ends with `relative_offset`."""
+        self.positions.append(position)  # first: a reading thread looks into `offsets` first
         self.offsets.append(relative_offset)
-        self.positions.append(position)
 
     def position_before(self, relative_offset: int) -> int:
         """Where to start scanning for the batch that holds this offset."""

@@ -13,12 +13,14 @@ Opening a log whose recovery point is its end reads no batch, only the headers b
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from .batch import BatchHeader
 from .checkpoints import TEMPORARY_SUFFIX, decode_entries, encode_entries, read_file, replace_file
 from .disk import Disk
 from .epochs import EPOCHS_FILE, Epochs, decode_epochs, encode_epochs, truncated_to, with_epoch
 from .producers import Producers
+from .removal import directories_above
 from .scan import BatchScan
 from .segment import (
     ACTIVE_FLAGS,
@@ -60,6 +62,7 @@ class RecoveryReport:
     quarantined: tuple[str, ...] = ()
     lost: tuple[tuple[int, int], ...] = ()
     problems: tuple[str, ...] = ()
+    has_holes: bool = False  # now or from an earlier recovery
 
     @property
     def clean(self) -> bool:
@@ -153,6 +156,8 @@ class _Recovery:
         for segment in self.segments:
             segment.described = segment.index is not None
             segment.written, segment.created = segment.size, True
+            if segment.sealed_at_ms < 0:
+                segment.sealed_at_ms = self.now_ms
             segment.durable = Durable(segment.size, segment.end)
         active = self.segments[-1]
         active.file.flags = ACTIVE_FLAGS
@@ -169,6 +174,7 @@ class _Recovery:
             quarantined=tuple(self.quarantined),
             lost=tuple(self.lost),
             problems=tuple(self.problems),
+            has_holes=bool(self.lost) or any(name.endswith(MISSING_SUFFIX) for name in self.names),
         )
         return Recovered(self.segments[:-1], active, self.producers, self.epochs, report)
 
@@ -182,9 +188,14 @@ class _Recovery:
                 save_indexes(self.disk, segment)
                 save_snapshot(self.disk, self.directory, segment.end, segment.entries or {})
                 segment.saved, segment.entries = True, None
+        active = self.segments[-1]
+        if active.size:  # so that the next opening does not walk it again
+            assert active.times is not None
+            active.times.append_if_later(active.max_timestamp_ms, active.max_timestamp_offset - active.base)
+            save_indexes(self.disk, active)
+            save_snapshot(self.disk, self.directory, active.end, self.producers.entries())
         replace_file(self.disk, self._path(EPOCHS_FILE), encode_epochs(self.epochs))
-        topic = self.directory.rpartition("/")[0]
-        for directory in (self.directory, topic, topic.rpartition("/")[0]):
+        for directory in directories_above(self.directory):
             self.disk.sync_directory(directory)
         write_recovery_point(self.disk, self.directory, self.segments[-1].end)
 
@@ -201,7 +212,7 @@ class _Recovery:
     def _list_segments(self) -> None:
         bases = sorted(int(name[:20]) for name in self.names if name.endswith(LOG_SUFFIX) and name[:20].isdigit())
         holes = dict(parse_hole(name)[::-1] for name in self.names if name.endswith(MISSING_SUFFIX))
-        for base, following in zip(bases, [*bases[1:], None], strict=True):
+        for base, following in zip_longest(bases, bases[1:]):
             segment = Segment(self.directory, base, opened_at_ms=self.now_ms, flags=SEALED_FLAGS)
             status = self.disk.stat(segment.path(LOG_SUFFIX))
             segment.size, segment.sealed_at_ms = status.st_size, status.st_mtime_ns // 1_000_000

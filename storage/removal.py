@@ -11,6 +11,14 @@ from .disk import Disk
 DELETED_SUFFIX = ".deleted"
 
 
+def directories_above(directory: str) -> list[str]:
+    """Every directory that a log's files need an entry in: its own, the topic's, `topics` and the data directory."""
+    found = [directory]
+    while len(found) < 4:
+        found.append(found[-1].rpartition("/")[0] or "/")
+    return found
+
+
 def make_directories(disk: Disk, path: str) -> bool:
     """Make a directory and those above it. False when it was there."""
     missing: list[str] = []

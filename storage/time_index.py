@@ -27,8 +27,8 @@ class TimeIndex:
         """Kafka's maybeAppend: an entry that would not rise is left out."""
         timestamps, offsets = self.timestamps, self.offsets
         if timestamp_ms >= 0 and (not timestamps or (timestamp_ms > timestamps[-1] and relative_offset > offsets[-1])):
+            offsets.append(relative_offset)  # first: a reading thread looks into `timestamps` first
             timestamps.append(timestamp_ms)
-            offsets.append(relative_offset)
 
     def offset_before(self, timestamp_ms: int) -> int:
         """A relative offset such that no batch ending before it holds a timestamp of at least `timestamp_ms`."""
