@@ -57,6 +57,7 @@ class Writer(threading.Thread):
             "reconnect.backoff.max.ms": 200,
             "retry.backoff.ms": 20,
             "compression.type": "none",
+            "log_level": 0,
         }
         self.topic, self.partitions, self.memory = topic, partitions, memory
         self.filling = b"." * value_bytes
@@ -130,6 +131,7 @@ def reading(settings: Mapping[str, Any], topics: Mapping[str, int]) -> Iterator[
         "reconnect.backoff.ms": 20,
         "reconnect.backoff.max.ms": 200,
         "fetch.wait.max.ms": 50,
+        "log_level": 0,
     }
     consumer = Consumer({**settings, **mine, "error_cb": lambda error: None})
     try:

@@ -106,7 +106,12 @@ def _commit(things: Things, topic: Fields, **more: Any) -> Fields:
 
 
 def _fetch_commits(things: Things, topics: Sequence[Fields] | None) -> Fields:
-    return {"group_id": things.group, "topics": topics, "groups": [{"group_id": things.group, "topics": topics}]}
+    """As versions before 8 say it, and as those after do."""
+    return {"group_id": things.group, "topics": topics, **_fetch_commits_of(things, topics)}
+
+
+def _fetch_commits_of(things: Things, topics: Sequence[Fields] | None) -> Fields:
+    return {"groups": [{"group_id": things.group, "topics": topics}]}
 
 
 def _configs(resource_type: int, name: str) -> Fields:
@@ -140,7 +145,7 @@ MATRIX: Mapping[ApiKey, Sequence[Probe]] = {
     ApiKey.FETCH: [
         Probe("by name", lambda t: _fetch({"topic": t.topic}), (4, 12)),
         Probe("by id", lambda t: _fetch({"topic_id": t.topic_id}), (13, NEWEST)),
-        Probe("as a follower", lambda t: _fetch({"topic": t.topic}, replica_id=1), (4, 12)),
+        Probe("as a follower", lambda t: _fetch({"topic": t.topic}, replica_id=1), (4, 12), tells_own=False),
         Probe(
             "forgotten",
             lambda t: _fetch({"topic": t.topic}, forgotten_topics_data=[{"topic": t.topic, "partitions": [0]}]),
@@ -205,7 +210,7 @@ MATRIX: Mapping[ApiKey, Sequence[Probe]] = {
         Probe("one topic", lambda t: _fetch_commits(t, [{"name": t.topic, "partition_indexes": [0]}]), (1, 9)),
         Probe(
             "one topic by id",
-            lambda t: _fetch_commits(t, [{"topic_id": t.topic_id, "partition_indexes": [0]}]),
+            lambda t: _fetch_commits_of(t, [{"topic_id": t.topic_id, "partition_indexes": [0]}]),
             (10, NEWEST),
         ),
         Probe("all topics", lambda t: _fetch_commits(t, None), (2, NEWEST)),

@@ -2,9 +2,9 @@
 victim's things and for things nobody has, with the same bytes for an answer."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import pytest
+from coldstream.platform.broker import apis  # noqa: F401 - fills the registry
 from coldstream.platform.broker.registry import APIS
 from coldstream.platform.wire import api as wire
 from coldstream.platform.wire.api import ApiKey
@@ -37,13 +37,15 @@ def answer(world: World, attacker: Key, key: ApiKey, version: int, probe: Probe,
             return b""
 
 
-def comparable(frame: bytes, things: Things, key: ApiKey, version: int, probe: Probe) -> Any:
+def comparable(frame: bytes, world: World, key: ApiKey, version: int, probe: Probe) -> bytes:
     """What two answers must have in common: their bytes, except for who was asked about and what `blank` names."""
-    if not probe.blank:
-        return things.mask(frame)
-    message = answer_of(key, version, frame)
-    blank(message, probe.blank)
-    return things.mask(repr(message).encode())
+    if probe.blank:
+        message = answer_of(key, version, frame)
+        blank(message, probe.blank)
+        frame = repr(message).encode()
+    for things in (world.foreign, world.nobody, world.own):
+        frame = things.mask(frame)
+    return frame
 
 
 def blank(message: Struct, names: frozenset[str]) -> None:
@@ -73,18 +75,15 @@ def test_the_victims_things_look_like_nobodys(world: World, key: ApiKey, probe: 
             foreign = answer(world, attacker, key, version, probe, world.foreign)
             nobodys = answer(world, attacker, key, version, probe, world.nobody)
             assert foreign, f"v{version}: no answer"
-            seen = comparable(foreign, world.foreign, key, version, probe)
-            assert seen == comparable(nobodys, world.nobody, key, version, probe), f"v{version}"
+            seen = comparable(foreign, world, key, version, probe)
+            assert seen == comparable(nobodys, world, key, version, probe), f"v{version}"
 
 
 @pytest.mark.parametrize(("key", "probe"), PROBES)
 def test_answers_hold_nothing_of_the_victim(world: World, key: ApiKey, probe: Probe) -> None:
-    said = RawKafka.request  # what the attacker said itself may come back
     for version in versions_of(key, probe):
         frame = answer(world, world.full_key, key, version, probe, world.foreign)
-        with RawKafka(world.attacker.bootstrap) as client:
-            request = said(client, key, version, probe.fields(world.foreign))
-        leaked = [s for s in world.secrets_of_the_victim() if s in frame and s not in request]
+        leaked = [secret for secret in world.secrets_of_the_victim() if secret in frame]
         assert not leaked, f"v{version}: {leaked}"
 
 
@@ -92,9 +91,9 @@ def test_answers_hold_nothing_of_the_victim(world: World, key: ApiKey, probe: Pr
 def test_the_probe_reaches_what_it_aims_at(world: World, key: ApiKey, probe: Probe) -> None:
     """Asked about the attacker's own things, the answer is another one than about nobody's: the probe is not blind."""
     for version in versions_of(key, probe):
-        own = comparable(answer(world, world.full_key, key, version, probe, world.own), world.own, key, version, probe)
+        own = comparable(answer(world, world.full_key, key, version, probe, world.own), world, key, version, probe)
         nobodys = answer(world, world.full_key, key, version, probe, world.nobody)
-        assert own != comparable(nobodys, world.nobody, key, version, probe), f"v{version}"
+        assert own != comparable(nobodys, world, key, version, probe), f"v{version}"
 
 
 def test_the_victim_is_as_it_was(world: World) -> None:

@@ -51,7 +51,8 @@ def test_deleting_a_topic_leaves_the_namesake(world: World) -> None:
     name = world.attacker.topic("shortlived")
     world.victim.topic("shortlived")
     produce(world.victim.confluent(), name, [b"stays"])
-    AdminClient(world.attacker.confluent()).delete_topics([name])[name].result(10)
+    admin = AdminClient(world.attacker.confluent())
+    admin.delete_topics([name])[name].result(10)
     assert values(world.victim, name) == [b"stays"]
 
 

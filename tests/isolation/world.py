@@ -30,15 +30,16 @@ class World:
     full_key: Key
     narrow_key: Key  # of the attacker: `orders` and `workers` only
     victim_key: Key
+    hidden: Things  # of the victim too, and named in no probe
 
     def secrets_of_the_victim(self) -> list[bytes]:
-        """What no answer to the attacker may contain, whatever it asked."""
+        """What no answer to the attacker may contain: the attacker never says any of it."""
         return [
             self.victim.tenant.encode(),
             self.victim.id.encode(),
             UUID(self.victim.id).bytes,
             self.victim.cluster_id.encode(),
-            *self.foreign.tokens(),
+            *self.hidden.tokens(),
         ]
 
 
@@ -55,6 +56,7 @@ def build(api: HttpApi, bootstrap: str) -> World:
         full,
         attacker.key("developer", topic=SHARED_TOPIC, group=SHARED_GROUP),
         victims,
+        _things(victim, victim.key(), "hidden-orders"),
     )
 
 
@@ -69,9 +71,10 @@ def _things(cluster: VirtualCluster, key: Key, shared_topic: str) -> Things:
     with RawKafka(cluster.bootstrap) as client:
         assert client.sign_in(key.id, key.secret).error_code == 0
         member_id = join(client, group, instance)
-        join(client, SHARED_GROUP, instance)
-        for committed in (group, SHARED_GROUP):
-            commit(client, committed, topic if committed == group else shared_topic, 3)
+        commit(client, group, topic, 3)
+        if shared_topic == SHARED_TOPIC:
+            join(client, SHARED_GROUP, instance)
+            commit(client, SHARED_GROUP, SHARED_TOPIC, 3)
         producer_id = client.ask(
             ApiKey.INIT_PRODUCER_ID, 4, {"transactional_id": None, "transaction_timeout_ms": 1}
         ).producer_id
