@@ -484,3 +484,37 @@ def test_it_runs_on_a_real_loop() -> None:
         return coordinator.members_expired, coordinator.describe(NS, "g").state
 
     assert asyncio.run(scenario()) == (1, GroupState.EMPTY)
+
+
+def test_a_deleted_group_gives_its_bytes_back() -> None:
+    platform = Platform(namespace_bytes_max=10_000).load()
+    big = OffsetToCommit(TOPIC, 0, 1, metadata="x" * 4_000)
+    assert [platform.commit(big, group_id=f"g{n}").result.errors for n in range(2)] == [(OK,), (OK,)]
+    waiting: Waiting[tuple[ErrorCode, ...]] = Waiting()
+    platform.coordinator.delete_groups(NS, ["g0"], waiting)
+    assert platform.commit(big, group_id="g2").result.errors == (OK,)
+    assert platform.commit(big, group_id="g3").result.errors == (ErrorCode.INVALID_COMMIT_OFFSET_SIZE,)
+
+
+def test_a_commit_on_its_way_keeps_an_otherwise_expired_group() -> None:
+    platform = Platform().load()
+    platform.commit(HERE)
+    platform.clock.advance(7 * DAY_MS - 1)
+    platform.log.hold = True
+    waiting = platform.commit(THERE)
+    platform.clock.advance(700_000)
+    platform.log.release()
+    assert waiting.result.errors == (OK,)
+    assert platform.committed() == platform.restarted().committed() == {(OTHER_TOPIC, 1): 7}
+
+
+def test_a_heartbeat_that_brings_a_deadline_forward_is_noticed() -> None:
+    platform = Platform().load()
+    long_ms = 100_000
+    platform.member(session_timeout_ms=long_ms, rebalance_timeout_ms=long_ms)
+    asked = platform.join(member_id_required=True).result
+    waiting = platform.join(asked.member_id)  # new: it has five minutes
+    early = JoinResult(error=OK, member_id=asked.member_id, generation=1)
+    assert platform.heartbeat(early) is ErrorCode.REBALANCE_IN_PROGRESS  # now it has a session, like others
+    platform.clock.advance(SESSION_MS)
+    assert waiting.result.error is ErrorCode.UNKNOWN_MEMBER_ID
