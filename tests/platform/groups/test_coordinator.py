@@ -518,3 +518,13 @@ def test_a_heartbeat_that_brings_a_deadline_forward_is_noticed() -> None:
     assert platform.heartbeat(early) is ErrorCode.REBALANCE_IN_PROGRESS  # now it has a session, like others
     platform.clock.advance(SESSION_MS)
     assert waiting.result.error is ErrorCode.UNKNOWN_MEMBER_ID
+
+
+def test_a_group_above_a_limit_that_was_lowered_can_still_do_what_does_not_grow_it() -> None:
+    platform = Platform().load()
+    joined = platform.member()
+    platform.commit(HERE, by=joined)
+    after = Platform(platform.log.crashed(), platform.clock, group_bytes_max=100, groups_max=0).load()
+    assert after.commit(HERE, by=joined).result.errors == (OK,)
+    assert after.join(joined.member_id).result.error is OK
+    assert after.commit(THERE, by=joined).result.errors != (OK,)
