@@ -537,7 +537,12 @@ class Log(ReadableLog):
         self.publish(capture)
 
     def delete(self) -> None:
-        """Remove everything of the log from disk, also after a crash half-way through this. Blocks."""
-        self.close(clean=False)
+        """Remove everything of the log from disk, also after a crash half-way through this. Blocks; any thread.
+
+        Whoever still appends or reads gets LogClosed; descriptors go with the next look of the log's own thread.
+        """
         with self._beside.lock:
+            self._closed = True
+            for segment in self.segments:
+                self._files.doom(segment.file)
             remove_directory(self.disk, self._directory)

@@ -104,10 +104,13 @@ def _last_whole_batch(buffer: bytearray, position: int, index: OffsetIndex, max_
     """
     at = max(0, index.boundary_at_or_before(position + max_bytes) - position)
     last, stop = -1, min(max_bytes, len(buffer))
+    unpack = OFFSET_AND_LENGTH.unpack_from
     while at + OFFSET_AND_LENGTH.size <= stop:
-        end = at + _size_at(buffer, at, position)
+        end = at + LENGTH_STARTS_AT + unpack(buffer, at)[1]
         if end > stop:
             break
+        if end < at + HEADER_BYTES:
+            _checked(end - at - LENGTH_STARTS_AT, position + at)
         last, at = at, end
     if last >= 0:
         return last, at

@@ -3,7 +3,7 @@
 `LossyDisk(root)` is a `storage.disk.Disk`. What lies below `root` is tracked, other paths pass through. `crash(rng)`
 closes every descriptor and makes the directory what a power loss could leave:
 
-- of a file, everything up to its last sync, then any of the later writes whole, torn, or not at all (a lost write before
+- of a file, everything up to its last sync, then any of the later writes whole, torn, or not at all (a lost one before
   a kept one leaves zeros), and any of the later truncations;
 - of a directory, everything up to its last sync, then a prefix of what was created, renamed and removed in it since.
   A name that survives may have lost its content: syncing a file does not sync its name, nor the other way round.

@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_every_offset_is_found_and_reads_are_whole_batches(place: Place, max_byt
         assert headers[0].base_offset <= offset <= headers[0].last_offset
         assert sum(header.size_bytes for header in headers) == len(data)
         assert len(data) <= max_bytes or len(headers) == 1
-        assert all(a.end_offset == b.base_offset for a, b in zip(headers, headers[1:], strict=False))
+        assert all(a.end_offset == b.base_offset for a, b in pairwise(headers))
         follows = headers[-1].end_offset
         if follows < log.end and len(data) < max_bytes:  # the next batch would not have fitted, or another file begins
             following = next(iterate_headers(read_some(log, follows, 1)))[1]

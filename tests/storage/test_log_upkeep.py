@@ -145,7 +145,9 @@ def test_deleting_leaves_nothing(place: Place) -> None:
     assert not place.directory(0).exists() and place.directory(1).exists()
     logs[1].delete()
     assert not place.directory(0).parent.exists()
+    place.files.reap()
     assert len(os.listdir("/proc/self/fd")) < before
+    assert len(place.files) == 0
     logs[1].delete()  # harmless to repeat
 
 
