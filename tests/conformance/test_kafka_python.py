@@ -154,7 +154,7 @@ def test_topics_groups_and_the_cluster_through_the_admin_client(cluster: Virtual
         assert sizes[0] > 0
         consumer = consumer_of(cluster, name, group=group)
         try:
-            eventually(lambda: consumer.poll(50) is not None and consumer.assignment(), "an assignment")
+            eventually(lambda: consumer.poll(1000) is not None and consumer.assignment(), "an assignment")
             consumer.commit()
             assert admin.describe_groups([group])[group]["group_state"] == "Stable"
             assert group in {listed["group_id"] for listed in admin.list_groups()}

@@ -24,7 +24,7 @@ class Narrator:
         self.console = console or Console(highlight=False)
 
     def say(self, text: str) -> None:
-        self.console.print(text)
+        self.console.print(text, soft_wrap=True, markup=False)
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Bar]:
