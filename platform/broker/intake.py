@@ -4,6 +4,7 @@ Always true: at most one frame of a connection is being gathered; its buffer is 
 checked; everything else is parsed in place, in the one receive buffer that all connections share.
 """
 
+import mmap
 import struct
 
 from ..wire.frames import describe_size
@@ -11,6 +12,7 @@ from ..wire.frames import describe_size
 SIZE_PREFIX = struct.Struct(">i")
 SIZE_PREFIX_BYTES = SIZE_PREFIX.size
 RECEIVE_BUFFER_BYTES = 256 * 1024
+SPILL_ZEROED_BYTES_MAX = 2**20 + 64 * 1024  # above, memory that costs nothing until bytes arrive
 SPILL_POOL_BUFFER_BYTES_MAX = 4 * 2**20
 SPILL_POOL_BUFFERS_MAX = 8
 
@@ -19,20 +21,28 @@ class FrameRefused(Exception):  # noqa: N818 - says what happened
     """A length prefix that no Kafka client of ours would send; the message says what the peer probably speaks."""
 
 
+SpillBuffer = bytearray | mmap.mmap
+
+
 class SpillPool:
-    """Buffers for frames that arrive in several reads, kept for reuse: a fresh megabyte costs its page faults."""
+    """Buffers for frames that arrive in several reads, kept for reuse: a fresh megabyte costs its page faults.
+
+    A client may announce a large frame and never send it: a large buffer is an anonymous mapping, of which only the pages
+    that were written to are memory (a bytearray would be filled with zeros at once).
+    """
 
     def __init__(self) -> None:
-        self._free: list[bytearray] = []
+        self._free: list[SpillBuffer] = []
 
-    def take(self, size_bytes: int) -> bytearray:
+    def take(self, size_bytes: int) -> SpillBuffer:
         for at, buffer in enumerate(self._free):
             if len(buffer) >= size_bytes:
                 return self._free.pop(at)
-        return bytearray(size_bytes)
+        return bytearray(size_bytes) if size_bytes <= SPILL_ZEROED_BYTES_MAX else mmap.mmap(-1, size_bytes)
 
-    def give_back(self, buffer: bytearray) -> None:
-        if len(buffer) <= SPILL_POOL_BUFFER_BYTES_MAX and len(self._free) < SPILL_POOL_BUFFERS_MAX:
+    def give_back(self, buffer: SpillBuffer) -> None:
+        if len(buffer) <= SPILL_ZEROED_BYTES_MAX = 2**20 + 64 * 1024  # above, memory that costs nothing until bytes arrive
+SPILL_POOL_BUFFER_BYTES_MAX and len(self._free) < SPILL_POOL_BUFFERS_MAX:
             self._free.append(buffer)
 
 
@@ -68,7 +78,7 @@ class FrameIntake:
     def __init__(self, receive: ReceiveBuffer, frame_bytes_max: int) -> None:
         self._receive = receive
         self.frame_bytes_max = frame_bytes_max
-        self._spill: bytearray | None = None  # one frame in the making, its size prefix included
+        self._spill: SpillBuffer | None = None  # one frame in the making, its size prefix included
         self._spill_view = receive.view[:0]
         self._spill_filled = 0
         self._held: bytearray | None = None  # bytes that wait: frames whose turn has not come, or a cut size prefix

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import StrEnum, auto
 from typing import TYPE_CHECKING
 
-from ..wire.api import ApiKey
+from ..wire.api import APIS, ApiKey
 from ..wire.codec import decode_request, encode_response
 from ..wire.errors import ErrorCode
 from ..wire.header import RequestHeader
@@ -80,6 +80,8 @@ class SignIn:
             self._sign_in_anonymously(key)
         if key not in MAY_COME[self._state]:
             raise Refused(f"{key.name} while sign-in is {self._state}: expected one of {may_come_names(self._state)}")
+        if key in (ApiKey.SASL_HANDSHAKE, ApiKey.SASL_AUTHENTICATE) and not APIS[key].offers(header.api_version):
+            raise Refused(f"{key.name} version {header.api_version} is not offered")
         if key is ApiKey.SASL_HANDSHAKE:
             self._handshake(header, view, end)
         elif key is ApiKey.SASL_AUTHENTICATE:

@@ -1,4 +1,5 @@
 import random
+from pathlib import Path
 
 import pytest
 from coldstream.platform.broker.intake import FrameIntake, FrameRefused, ReceiveBuffer
@@ -82,3 +83,17 @@ def test_buffers_of_finished_frames_are_used_again() -> None:
     receive.spills.give_back(first)
     feed(intake, framed([b"y" * 4000]))
     assert receive.spills.take(4000) is first
+
+
+def test_a_large_frame_that_is_only_announced_takes_no_memory() -> None:
+    receive = ReceiveBuffer(64)
+    intakes = [FrameIntake(receive, 100 * 2**20) for _ in range(20)]
+    before_kib = resident_kib()
+    for intake in intakes:
+        feed(intake, (99 * 2**20).to_bytes(4, "big") + b"hello")
+    assert resident_kib() - before_kib < 10 * 1024
+
+
+def resident_kib() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
