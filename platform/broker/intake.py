@@ -27,8 +27,8 @@ SpillBuffer = bytearray | mmap.mmap
 class SpillPool:
     """Buffers for frames that arrive in several reads, kept for reuse: a fresh megabyte costs its page faults.
 
-    A client may announce a large frame and never send it: a large buffer is an anonymous mapping, of which only the pages
-    that were written to are memory (a bytearray would be filled with zeros at once).
+    A client may announce a large frame and never send it: a large buffer is an anonymous mapping, of which only the
+    pages that were written to are memory (a bytearray would be filled with zeros at once).
     """
 
     def __init__(self) -> None:
@@ -41,8 +41,7 @@ class SpillPool:
         return bytearray(size_bytes) if size_bytes <= SPILL_ZEROED_BYTES_MAX else mmap.mmap(-1, size_bytes)
 
     def give_back(self, buffer: SpillBuffer) -> None:
-        if len(buffer) <= SPILL_ZEROED_BYTES_MAX = 2**20 + 64 * 1024  # above, memory that costs nothing until bytes arrive
-SPILL_POOL_BUFFER_BYTES_MAX and len(self._free) < SPILL_POOL_BUFFERS_MAX:
+        if len(buffer) <= SPILL_POOL_BUFFER_BYTES_MAX and len(self._free) < SPILL_POOL_BUFFERS_MAX:
             self._free.append(buffer)
 
 
