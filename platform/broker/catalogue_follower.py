@@ -6,7 +6,7 @@ deleted is hidden first and its files go afterwards; a refresh costs what change
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from uuid import UUID
 
 from ...storage.errors import LogError
@@ -15,7 +15,7 @@ from ...tenants.catalogue import NamespaceEntry, TopicEntry, load_changes
 from ...tenants.database import Database
 from ...tenants.topic_configs import resolve
 from ..cluster.membership import BrokerRegistration
-from ..cluster.partitions import PartitionRow, ensure_partitions, take_leadership
+from ..cluster.partitions import PartitionRow, ensure_partitions, set_offline, take_leadership
 from ..cluster.producer_ids import load_blocks
 from ..cluster.tables import PartitionState
 from .namespace import NamespaceView, Partition, Topic
@@ -27,7 +27,7 @@ PartitionRows = dict[tuple[UUID, int], PartitionRow]
 
 
 class CatalogueFollower:
-    """One per broker. `on_gone` is told topics that were just hidden, before their files go."""
+    """One per broker. `on_topics_gone` is told of topics that were just hidden, before their files go."""
 
     def __init__(
         self,
@@ -35,17 +35,20 @@ class CatalogueFollower:
         registration: BrokerRegistration,
         logs: PartitionLogs,
         now_ms: Callable[[], int],
-        on_gone: Callable[[Topic], None],
+        on_topics_gone: Callable[[Collection[UUID]], None],
+        on_namespaces_gone: Callable[[Collection[UUID]], None],
     ) -> None:
         self._database = database
         self._registration = registration
         self._logs = logs
         self._now_ms = now_ms
-        self._on_gone = on_gone
+        self._on_topics_gone = on_topics_gone
+        self._on_namespaces_gone = on_namespaces_gone
         self._refreshing = asyncio.Lock()
         self._views: dict[UUID, NamespaceView] = {}
         self._entries: dict[UUID, NamespaceEntry] = {}
         self._topics: dict[UUID, Topic] = {}
+        self._live: set[UUID] = set()
         self.version = 0
         self.to_purge: set[UUID] = set()  # deleted topics whose objects and rows remain
 
@@ -86,6 +89,10 @@ class CatalogueFollower:
             if (view := self._views.get(namespace_id)) is not None:
                 view.producer_blocks.add(block)
 
+    def knows_topic(self, topic_id: UUID) -> bool:
+        """Whether the catalogue has the topic as live, offline ones included."""
+        return topic_id in self._live
+
     async def refresh(self, rows: PartitionRows | None = None) -> None:
         """Bring everything up to the catalogue's present version."""
         async with self._refreshing:
@@ -100,6 +107,8 @@ class CatalogueFollower:
                 for namespace_id in self._entries.keys() - {entry.id for entry in change.namespaces}:
                     self._drop_namespace(namespace_id)
             self.to_purge.update(entry.id for entry in change.topics if entry.deleted)
+            self._live.difference_update(gone)
+            self._live.update(entry.id for entry in live)
             await self._remove(gone)
             for entry in live:
                 self._reconfigure(entry)
@@ -128,6 +137,7 @@ class CatalogueFollower:
     def _drop_namespace(self, namespace_id: UUID) -> None:
         self._entries.pop(namespace_id, None)
         self._views.pop(namespace_id, None)
+        self._on_namespaces_gone([namespace_id])
 
     # topics
 
@@ -164,6 +174,10 @@ class CatalogueFollower:
             # One rotten partition must not keep other topics from being served: this one stays hidden, and says why.
             log.error("topic stays offline", extra={"topic_id": str(entry.id), "error": str(error)})
             return
+        short = [(row, each) for row, each in zip(servable, logs, strict=True) if each.end < row.cold_end]
+        if short:
+            await self._refuse_short(short, logs)
+            return
         for row, partition_log in zip(servable, logs, strict=True):
             partition = Partition(topic, row.partition, partition_log, row.leader_epoch)
             topic.partitions.append(partition)
@@ -171,6 +185,17 @@ class CatalogueFollower:
         topic.metadata.clear()
         self._topics[topic.id] = topic
         self._views[entry.namespace_id].put(topic)
+
+    async def _refuse_short(self, short: list[tuple[PartitionRow, Log]], logs: list[Log]) -> None:
+        """A log that ends below its cold end has lost files: going on with it would give out offsets twice."""
+        for row, partition_log in short:
+            reason = (
+                f"the local log ends at {partition_log.end}, but offsets up to {row.cold_end} are in the object store: "
+                "the data directory is not the one this partition was written on"
+            )
+            log.error("topic stays offline", extra={"topic_id": str(row.topic_id), "reason": reason})
+            await set_offline(self._database, self._registration, row.topic_id, row.partition, reason)
+        await self._logs.close(logs)
 
     def _serves(self, row: PartitionRow) -> bool:
         return row.leader == self._registration.broker_id and row.state is PartitionState.ONLINE
@@ -199,7 +224,7 @@ class CatalogueFollower:
             for partition in topic.partitions:
                 for fetch in tuple(partition.waiting):
                     fetch.finish()
-            self._on_gone(topic)
+            self._on_topics_gone([topic_id])
             await self._logs.remove_topic(topic_id, topic.partitions)
 
 

@@ -7,7 +7,7 @@ Their topic id is fixed and in no catalogue: no namespace view can hold it.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -142,7 +142,7 @@ class GroupLogs:
         """Where a snapshot taken in this step of the loop ends."""
         return self._durable_end[partition]
 
-    def write_snapshot(self, partition: int, end: int, records: Sequence[Record]) -> None:
+    def write_snapshot(self, partition: int, end: int, records: Iterable[Record]) -> None:
         """Write a snapshot that stands for everything below `end`. Blocking; then call `drop_below`."""
         write_snapshot(self._disk, self._snapshots, partition, end, records)
 

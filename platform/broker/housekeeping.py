@@ -68,6 +68,6 @@ class Housekeeping:
         group_log, coordinator = self._services.group_log, self._services.coordinator
         for partition in group_log.due_for_snapshot():
             end = group_log.durable_end(partition)
-            records = list(coordinator.snapshot(partition))  # in the same step of the loop as `end`
+            records = coordinator.snapshot(partition)  # in the same step of the loop as `end`
             await asyncio.to_thread(group_log.write_snapshot, partition, end, records)
             group_log.drop_below(partition, end)

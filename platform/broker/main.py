@@ -42,7 +42,6 @@ from .identity import confirm, load_identity
 from .lease import keep_lease
 from .metrics import BrokerCollector, BrokerMetrics
 from .metrics_server import MetricsServer
-from .namespace import Topic
 from .partition_logs import PartitionLogs
 from .producer_ids import ProducerIds
 from .services import Services
@@ -77,6 +76,7 @@ class Broker:
         metrics = BrokerMetrics()
         starting = asyncio.create_task(ColdWorkerProcess.start(worker_configuration(settings)))  # beside the rest
         database = Database.open(settings.database)
+        await database.check_database()
         seen = await versions(database)
         registration = await self._register(database)
         files = OpenFiles(self.disk)
@@ -92,10 +92,9 @@ class Broker:
         )
         manifest = SqlManifest(database, registration.cluster_id)
 
-        def topic_gone(topic: Topic) -> None:
-            coordinator.drop_topics([topic.id])
-
-        follower = CatalogueFollower(database, registration, logs, Services.now_ms, topic_gone)
+        follower = CatalogueFollower(
+            database, registration, logs, Services.now_ms, coordinator.drop_topics, coordinator.drop_namespaces
+        )
         cold = ColdReader(worker)
         tiering = Tiering(
             database,
@@ -129,6 +128,7 @@ class Broker:
             worker=worker,
         )
         await asyncio.gather(follower.start(), coordinator.load())
+        drop_what_is_gone(coordinator, follower)
         await tiering.load()
         await self._listen(services)
         metrics_server = MetricsServer(settings.broker_metrics, BrokerCollector(services), self._trouble)
@@ -227,6 +227,12 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(settings.tls_cert, settings.tls_key)
     return context
+
+
+def drop_what_is_gone(coordinator: Coordinator, follower: CatalogueFollower) -> None:
+    """Forget group state of topics and namespaces that were deleted while no broker ran here."""
+    coordinator.drop_topics([topic_id for topic_id in coordinator.topic_ids() if not follower.knows_topic(topic_id)])
+    coordinator.drop_namespaces([each for each in coordinator.namespace_ids() if follower.namespace(each) is None])
 
 
 def worker_configuration(settings: Settings) -> Configure:

@@ -16,6 +16,7 @@ from ...storage.config import LogConfig
 from ...storage.disk import Disk
 from ...storage.log import Log
 from ...storage.open_files import OpenFiles
+from ...storage.removal import remove_directory
 from ...tenants.topic_configs import Value
 from .namespace import Partition
 
@@ -69,6 +70,11 @@ class PartitionLogs:
             mark_dirty=self._mark_dirty,
         )
 
+    async def close(self, logs: Iterable[Log]) -> None:
+        """Close logs that will not be served."""
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(loop.run_in_executor(self._threads, each.close) for each in logs))
+
     async def remove_topic(self, topic_id: UUID, partitions: Iterable[Partition]) -> None:
         """Delete the files of a topic; whoever still reads gets LogClosed."""
         for partition in partitions:
@@ -82,6 +88,18 @@ class PartitionLogs:
         folder = self.topics_dir / str(topic_id)
         if self._disk.exists(str(folder)) and not self._disk.listdir(str(folder)):
             self._disk.rmdir(str(folder))
+
+    async def remove_leftovers(self, topic_id: UUID) -> None:
+        """Delete what is left on disk of a topic that was deleted while no broker ran here, or half deleted by one."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._delete_leftovers, topic_id)
+
+    def _delete_leftovers(self, topic_id: UUID) -> None:
+        folder = str(self.topics_dir / str(topic_id))
+        if self._disk.exists(folder):
+            for name in self._disk.listdir(folder):
+                remove_directory(self._disk, f"{folder}/{name}")
+            if self._disk.exists(folder):
+                self._disk.rmdir(folder)
 
     def close_all(self) -> None:
         """Close every log cleanly, so that the next start has nothing to re-check. Blocking."""

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
+from ...storage.cold_format import CorruptObject
 from ...storage.cold_reader import ColdReader
 from ...storage.cold_worker import ColdWorkerUnavailable
 from ...storage.errors import BelowLocalStart, LogError
@@ -58,7 +59,7 @@ class SlowReads:
             part.data = b""
         except LogError as error:
             part.error = fetch_error(error)
-        except (ColdWorkerUnavailable, ObjectStoreError) as error:
+        except (ColdWorkerUnavailable, ObjectStoreError, CorruptObject) as error:
             part.error = ErrorCode.KAFKA_STORAGE_ERROR
             log.warning("cold read failed", extra=about(part.partition, part.asked.fetch_offset, error))
 

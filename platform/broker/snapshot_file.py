@@ -6,7 +6,7 @@ check is passed over and reported, and the next older one is used.
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def newest_snapshot(disk: Disk, folder: Path, partition: int) -> Snapshot | None
     return None
 
 
-def write_snapshot(disk: Disk, folder: Path, partition: int, end: int, records: Sequence[Record]) -> None:
+def write_snapshot(disk: Disk, folder: Path, partition: int, end: int, records: Iterable[Record]) -> None:
     """Write, sync, rename, and only then drop older ones. Blocking."""
     final = folder / f"{partition}-{end:020d}{SUFFIX}"
     partial = final.with_suffix(".partial")
@@ -74,7 +74,7 @@ def write_snapshot(disk: Disk, folder: Path, partition: int, end: int, records: 
             disk.unlink(str(folder / name))
 
 
-def batched(records: Sequence[Record]) -> Iterator[bytes]:
+def batched(records: Iterable[Record]) -> Iterator[bytes]:
     """Record batches of bounded size that together hold all records."""
     some: list[batches.Record] = []
     size_bytes = 0

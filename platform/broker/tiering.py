@@ -179,7 +179,8 @@ class Tiering:
             log.warning("cleaning up failed, it will be tried again", extra={"error": str(error)})
 
     async def _forget(self, topic_id: UUID) -> None:
-        """Remove a deleted topic's rows, if no object is left."""
+        """Remove a deleted topic's rows, if no object is left; whatever else of it may be left goes first."""
+        await self._logs.remove_leftovers(topic_id)
         if await purge_finished(self._database, topic_id):
             self._follower.to_purge.discard(topic_id)
             self._marked_topics.discard(topic_id)

@@ -106,17 +106,15 @@ def offset_fetch(request: fetches.OffsetFetchRequest, context: Context) -> fetch
     """Durable committed offsets of one group, or from version 8 on of several."""
     if context.api_version >= SEVERAL_GROUPS_FROM:
         return fetches.OffsetFetchResponse(groups=[fetch_group(context, group) for group in request.groups])
-    if not context.allows(Operation.DESCRIBE, ResourceType.GROUP, request.group_id):
-        return fetches.OffsetFetchResponse(
-            error_code=ErrorCode.GROUP_AUTHORIZATION_FAILED,
-            topics=refused_topics(request.topics or (), ErrorCode.GROUP_AUTHORIZATION_FAILED),
-        )
+    error = group_error(context, request.group_id)
+    if error:
+        return fetches.OffsetFetchResponse(error_code=error, topics=refused_topics(request.topics or (), error))
     if request.topics is None:
-        error, found = every_offset(context, request.group_id)
         topics = [
-            fetches.OffsetFetchResponseTopic(name=topic.name, partitions=partitions) for topic, partitions in found
+            fetches.OffsetFetchResponseTopic(name=topic.name, partitions=partitions)
+            for topic, partitions in every_offset(context, request.group_id)
         ]
-        return fetches.OffsetFetchResponse(error_code=error, topics=topics)
+        return fetches.OffsetFetchResponse(topics=topics)
     topics = [
         fetches.OffsetFetchResponseTopic(
             name=asked.name,
@@ -125,6 +123,13 @@ def offset_fetch(request: fetches.OffsetFetchRequest, context: Context) -> fetch
         for asked in request.topics
     ]
     return fetches.OffsetFetchResponse(topics=topics)
+
+
+def group_error(context: Context, group_id: str) -> ErrorCode:
+    """What is wrong with the group as a whole: no right to it, or its coordinator is not ready."""
+    if not context.allows(Operation.DESCRIBE, ResourceType.GROUP, group_id):
+        return ErrorCode.GROUP_AUTHORIZATION_FAILED
+    return context.services.coordinator.fetch(context.namespace.id, group_id, ()).error
 
 
 def refused_topics(
@@ -148,17 +153,15 @@ def no_offset(index: int, error: int) -> fetches.OffsetFetchResponsePartition:
 
 def fetch_group(context: Context, group: fetches.OffsetFetchRequestGroup) -> fetches.OffsetFetchResponseGroup:
     """One group of a request for several."""
-    if not context.allows(Operation.DESCRIBE, ResourceType.GROUP, group.group_id):
-        return fetches.OffsetFetchResponseGroup(
-            group_id=group.group_id, topics=(), error_code=ErrorCode.GROUP_AUTHORIZATION_FAILED
-        )
+    error = group_error(context, group.group_id)
+    if error:
+        return fetches.OffsetFetchResponseGroup(group_id=group.group_id, topics=(), error_code=error)
     if group.topics is None:
-        error, found = every_offset(context, group.group_id)
         topics = [
             fetches.OffsetFetchResponseTopics(name=topic.name, topic_id=topic.id, partitions=partitions)
-            for topic, partitions in found
+            for topic, partitions in every_offset(context, group.group_id)
         ]
-        return fetches.OffsetFetchResponseGroup(group_id=group.group_id, topics=topics, error_code=error)
+        return fetches.OffsetFetchResponseGroup(group_id=group.group_id, topics=topics)
     topics = [
         fetches.OffsetFetchResponseTopics(
             name=asked.name,
@@ -179,14 +182,10 @@ def offsets_of(
     except ApiError as refused:
         return [no_offset(index, refused.code) for index in indexes]
     found = context.services.coordinator.fetch(context.namespace.id, group_id, [(topic.id, index) for index in indexes])
-    if found.error:
-        return [no_offset(index, found.error) for index in indexes]
     return [answer(offset) for offset in found.offsets]
 
 
-def every_offset(
-    context: Context, group_id: str
-) -> tuple[int, list[tuple[Topic, list[fetches.OffsetFetchResponsePartition]]]]:
+def every_offset(context: Context, group_id: str) -> list[tuple[Topic, list[fetches.OffsetFetchResponsePartition]]]:
     """All committed offsets of a group, of topics that the caller may describe."""
     found = context.services.coordinator.fetch(context.namespace.id, group_id, None)
     by_topic: dict[UUID, list[fetches.OffsetFetchResponsePartition]] = {}
@@ -197,7 +196,7 @@ def every_offset(
         topic = context.namespace.topic_by_id(topic_id.bytes)
         if topic is not None and context.allows_topic(Operation.DESCRIBE, topic.name):
             visible.append((topic, partitions))
-    return found.error, visible
+    return visible
 
 
 def answer(offset: exchange.FetchedOffset) -> fetches.OffsetFetchResponsePartition:

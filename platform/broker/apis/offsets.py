@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import NamedTuple
 
+from ....storage.cold_format import CorruptObject
 from ....storage.cold_worker import ColdWorkerUnavailable
 from ....storage.errors import LogError
 from ....storage.object_store import ObjectStoreError
@@ -57,7 +58,7 @@ async def answer_partition(
             found = await look_up(context, partition, asked.timestamp)
     except ApiError as refused:
         return failed(asked.partition_index, refused.code)
-    except (LogError, ObjectStoreError, ColdWorkerUnavailable, TimeoutError):
+    except (LogError, ObjectStoreError, ColdWorkerUnavailable, CorruptObject, TimeoutError):
         return failed(asked.partition_index, ErrorCode.OFFSET_NOT_AVAILABLE)
     epoch = epoch_of(partition.log.epoch_history(), found.offset) if found.offset >= 0 else -1
     return wire.ListOffsetsPartitionResponse(
