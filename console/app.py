@@ -49,6 +49,11 @@ def _machine_routes(services: Services, metrics: ConsoleMetrics) -> list[Route]:
         described = described or msgspec.json.encode(document(OPERATIONS, __version__))
         return Response(described, media_type="application/json")
 
+    async def front(request: Request) -> Response:
+        from .front_page import front_page  # only browsers pay for the template engine
+
+        return front_page(request, services.config)
+
     async def healthz(request: Request) -> Response:
         request.scope[OPERATION] = "healthz"
         return PlainTextResponse("ok\n")
@@ -65,6 +70,7 @@ def _machine_routes(services: Services, metrics: ConsoleMetrics) -> list[Route]:
         return Response(metrics.exposition(), media_type=EXPOSITION)
 
     return [
+        Route("/", front),
         Route("/api/v1/openapi.json", openapi),
         Route("/healthz", healthz),
         Route("/readyz", readyz),

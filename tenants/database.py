@@ -6,6 +6,7 @@ whatever the timeout) and is fsynced before the block ends. Schema changes are i
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -176,6 +177,14 @@ def prepare_sqlite(engine: Engine) -> None:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    @event.listens_for(engine, "invalidate")
+    def roll_back(connection: Any, _: object, __: object) -> None:
+        # SQLAlchemy stops the connection of a cancelled task while its cursors still live, and SQLite keeps the write
+        # lock until they are collected. So a rollback is queued first, on the connection's own thread, behind what it
+        # is doing: `send` runs the coroutine just far enough for that.
+        with contextlib.suppress(StopIteration, ValueError):
+            connection.driver_connection.rollback().send(None)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

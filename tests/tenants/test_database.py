@@ -1,6 +1,7 @@
 """Transactions, the two clocks, the change watch, and databases that must be refused."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -69,6 +70,42 @@ def test_a_cancelled_write_leaves_nothing_and_frees_the_lock(url: str) -> None:
         assert (await versions(one)).jobs == 0
 
     with_two(url, scenario)
+
+
+def test_a_statement_cancelled_in_its_middle_frees_sqlites_lock_at_once(tmp_path: Path) -> None:
+    """Even while whoever was cancelled still holds what refers to the connection's cursors."""
+    url = fresh_database("sqlite", tmp_path)
+    slow = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 2000000) SELECT count(*) FROM c"
+
+    async def scenario() -> None:
+        db = Database.open(url)
+        kept: list[BaseException] = []
+
+        async def write_slowly() -> None:
+            try:
+                async with db.write() as session:
+                    await session.execute(text("UPDATE versions SET jobs = jobs + 100"))
+                    await session.execute(text(slow))
+            except asyncio.CancelledError as cancelled:
+                kept.append(cancelled)
+                raise
+
+        task = asyncio.create_task(write_slowly())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        before = await bumped(db)
+        async with asyncio.timeout(5):  # the busy timeout of a lock that is not freed is ten seconds
+            assert await bumped(db) == before + 1
+        assert kept
+        await db.dispose()
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(scenario())
+    finally:
+        gc.enable()
 
 
 def test_writers_of_two_processes_queue_instead_of_failing(url: str) -> None:
