@@ -51,7 +51,7 @@ class CommitRounds:
         self._started = 0
         self._scheduled = False
         self._running = False
-        self._idle: asyncio.Event | None = None
+        self._waiting: list[asyncio.Future[None]] = []  # for the end of the round that runs
         self._work: SimpleQueue[tuple[int, list[Capture]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self.completed = 0
@@ -141,20 +141,23 @@ class CommitRounds:
             self.failure = failure
             self.on_failed(StorageFailed(f"fsync failed: {failure}"))
         else:
-            self.publish(number, captures)
-            if self._dirty:
+            try:
+                self.publish(number, captures)
+            finally:  # whatever became of those who were told
                 self._start()
-        if self._idle is not None and not self._running:
-            self._idle.set()
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def drain(self) -> None:
         """Wait until everything that is dirty now, or becomes it meanwhile, is durable, or a sync has failed."""
         while (self._running or self._dirty) and self.failure is None:
-            self._idle = asyncio.Event()
             if not self._running:
                 self._start()
-            await self._idle.wait()
-        self._idle = None
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
 
     def close(self) -> None:
         """Stop the thread. Call `drain` first."""

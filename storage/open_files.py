@@ -8,12 +8,14 @@ closed. Dirty ones stay open so that an error of writing back reaches the descri
 
 import resource
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .disk import Disk
 
 LIMIT_MIN = 16
+STEPS_MAX = 256  # of one sweep: where all is dirty, the budget waits rather than the append
 
 
 class OpenFile:
@@ -39,7 +41,7 @@ class OpenFiles:
         self._disk = disk
         self.limit = max(LIMIT_MIN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 if limit is None else limit)
         self._lock = threading.Lock()
-        self._open: dict[OpenFile, None] = {}  # oldest sweep position first
+        self._open: OrderedDict[OpenFile, None] = OrderedDict()  # the next to be looked at first
         self._doomed: list[OpenFile] = []
 
     def __len__(self) -> int:
@@ -73,21 +75,18 @@ class OpenFiles:
         victims: list[tuple[OpenFile, int]] = []
         with self._lock:
             excess = len(self._open) + count - self.limit
-            for _ in range(2):  # the second time round nobody has a second chance any more
-                for file in list(self._open):
-                    if excess <= 0:
-                        break
-                    if file.dirty or file.pins:
-                        continue
-                    if file.used:
-                        file.used = False
-                        del self._open[file]
-                        self._open[file] = None
-                        continue
-                    victims.append((file, file.fd))
-                    file.fd = -1
-                    del self._open[file]
-                    excess -= 1
+            steps = min(2 * len(self._open), STEPS_MAX + 2 * excess)
+            while excess > 0 and steps > 0:
+                steps -= 1
+                file = next(iter(self._open))
+                if file.dirty or file.pins or file.used:
+                    file.used = False
+                    self._open.move_to_end(file)
+                    continue
+                victims.append((file, file.fd))
+                file.fd = -1
+                del self._open[file]
+                excess -= 1
         for file, fd in victims:
             self._close(file, fd)
 
