@@ -232,13 +232,18 @@ class _Recovery:
     def _recover(self) -> None:
         at = max(i for i, segment in enumerate(self.segments) if segment.base <= self.point)
         for segment in self.segments[:at]:
-            if not segment.saved:
+            # An interrupted recovery may have copied on what lies at the recovery point and not cut it off yet.
+            if not segment.saved or segment.end == self.point:
                 self._settle(segment)
         tail, self.segments[at:] = self.segments[at:], []
         first = tail[0]
+        size = first.size
         position, offset, problem = self._walk(first, self.point)
         if problem is not None and offset < self.point:
             self._quarantine(first, position, offset, problem)
+        elif offset < self.point and position < size:
+            self.problems.append(f"the recovery point {self.point} lies inside a batch")
+            self.point = offset
         self.segments.append(first)
         if offset < self.point:
             self._finish(first, offset)
@@ -257,7 +262,7 @@ class _Recovery:
                 return
 
     def _walk(self, segment: Segment, point: int) -> tuple[int, int, str | None]:
-        """Go to the recovery point by headers: (position, offset reached, what was wrong there).
+        """Go to an offset by headers: (position, offset reached, what was wrong there).
 
         The segment then holds exactly what lies below that position.
         """
@@ -274,11 +279,7 @@ class _Recovery:
             scan = BatchScan(self.disk, fd, start, size, segment.base)
             for position, header in scan:
                 if header.end_offset > point:
-                    if header.base_offset < point:
-                        self.problems.append(f"the recovery point {point} lies inside a batch")
-                        self.point = header.base_offset
-                        return position, header.base_offset, None
-                    return position, point, None
+                    return position, min(header.base_offset, point), None
                 add_batches(segment, (header,), self.interval_bytes)
         return scan.position, scan.next_offset, scan.problem
 
@@ -350,25 +351,18 @@ class _Recovery:
     # --- damage below the recovery point
 
     def _settle(self, segment: Segment) -> None:
-        """Give a sealed segment below the recovery point, whose side files a crash prevented, its indexes."""
-        size, segment.size = segment.size, 0
-        resume_indexes(self.disk, segment, segment.base)
-        with _opened(self.disk, segment) as fd:
-            scan = BatchScan(self.disk, fd, 0, size, segment.base)
-            for _, header in scan:
-                if header.base_offset >= segment.end:
-                    break
-                add_batches(segment, (header,), self.interval_bytes)
-            offset = scan.next_offset
-        if scan.problem is not None and offset < segment.end:
-            hole_end = segment.end
-            self._quarantine(segment, segment.size, offset, scan.problem)
-            self._remember_hole(offset, hole_end, hole_end)
+        """Make a sealed segment below the recovery point whole: it ends where the next begins, and has its indexes."""
+        size, end = segment.size, segment.end
+        position, offset, problem = self._walk(segment, end)
+        if problem is not None and offset < end:
+            self._quarantine(segment, position, offset, problem)
+            self._remember_hole(offset, end, end)
             self._finish(segment, offset)
             return
-        if size > segment.size:
-            self._truncate(segment, segment.size)
-        self._finish(segment, segment.end)
+        if size > position:
+            self._truncate(segment, position)
+        if not segment.saved:
+            self._finish(segment, end)
 
     def _quarantine(self, segment: Segment, position: int, offset: int, problem: str) -> None:
         """Set a damaged file's bytes aside, then cut the damage off so that the log can go on."""

@@ -19,9 +19,10 @@ from .time_index import TimeIndex, decode_time_index
 
 
 def save_indexes(disk: Disk, segment: Segment) -> None:
+    """The time index first: with an older offset index beside it, `resume_indexes` only walks further."""
     assert segment.index is not None and segment.times is not None
-    replace_file(disk, segment.path(INDEX_SUFFIX), segment.index.encode())
     replace_file(disk, segment.path(TIME_INDEX_SUFFIX), segment.times.encode())
+    replace_file(disk, segment.path(INDEX_SUFFIX), segment.index.encode())
 
 
 def save_snapshot(disk: Disk, directory: str, offset: int, entries: Entries) -> None:

@@ -233,6 +233,30 @@ class LogMachine(RuleBasedStateMachine):
         self.disk.crash(rng)
         self.came_back(at_least=self.visible, at_most=len(self.tried))
 
+    @rule(
+        seed=st.integers(0, 2**32),
+        calls=st.integers(0, 8),
+        what=st.sampled_from(["rename", "pwrite", "sync_directory", "fdatasync"]),
+        power=st.booleans(),
+    )
+    def an_interrupted_close(self, seed: int, calls: int, what: str, power: bool) -> None:
+        if self.round is not None:
+            return
+        self.disk.fail(what, errno.EIO, after=calls)
+        try:
+            self.log.close(clean=True, now_ms=NOW_MS)
+            self.visible = len(self.model)
+        except OSError:
+            pass
+        self.disk.heal()
+        self.flushed = len(self.model)
+        if power:
+            self.disk.crash(random.Random(seed))
+            self.came_back(at_least=self.visible, at_most=len(self.tried))
+        else:
+            self.disk.kill()
+            self.came_back(at_least=self.flushed, at_most=self.flushed)
+
     def came_back(self, at_least: int, at_most: int) -> None:
         self.log = self.open()
         assert at_least <= self.log.end <= at_most

@@ -1,5 +1,6 @@
 """What opening a log finds after a clean close, a kill, a power loss, and damage."""
 
+import contextlib
 import errno
 import random
 import shutil
@@ -253,10 +254,15 @@ def test_a_lost_recovery_point_only_costs_time(place: Place) -> None:
     assert Place(place.root).open(leader_epoch=3, **SMALL).recovery.clean
 
 
-def test_an_interrupted_recovery_is_done_again(place: Place) -> None:
+@pytest.mark.parametrize("closed_before", [False, True])
+def test_an_interrupted_recovery_is_done_again(place: Place, closed_before: bool) -> None:
     """After the tail was copied on and before the old file was cut, both hold the same batches."""
     log = place.open(**SMALL)
     fill(place, log, 8)
+    if closed_before:
+        log.close()
+        place.restart()
+        log = place.open(**SMALL)
     log.checkpoint(NOW_MS)
     fill(place, log, 3, start=8)
     killed(place)
@@ -268,6 +274,26 @@ def test_an_interrupted_recovery_is_done_again(place: Place) -> None:
     log = place.open(leader_epoch=2, **SMALL)
     assert values_of(log) == [b"%d" % i for i in range(11)]
     assert list(violations(log)) == []
+
+
+def test_an_interrupted_close_leaves_a_true_time_index(place: Place) -> None:
+    """A newer offset index beside an older time index would hide the timestamps between them."""
+    log = place.open(**SMALL)
+    fill(place, log, 3)
+    log.close()
+    for failing in range(6):
+        place.restart()
+        log = place.open(leader_epoch=2 + failing, **SMALL)
+        fill(place, log, 2, start=log.end)
+        place.disk.fail("rename", errno.EIO, after=failing)
+        with contextlib.suppress(OSError):
+            log.close()
+        killed(place)
+        log = place.open(leader_epoch=2 + failing, **SMALL)
+        assert log.max_timestamp() == (log.end - 1, NOW_MS + log.end - 1)
+        assert list(violations(log)) == []
+        place.disk.heal()
+        log.close()
 
 
 # --- damage below the recovery point
