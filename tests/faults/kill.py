@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from coldstream.tests.faults.witness import Memory, Watcher, Writer, contradictions, read_all
+from coldstream.tests.faults.witness import Committer, Memory, Watcher, Writer, contradictions, read_all
 from coldstream.tests.platform_process import PlatformProcess
 from coldstream.tests.virtual_cluster import HttpApi, VirtualCluster, eventually
 
@@ -55,7 +55,8 @@ def run(kills: int, directory: Path, *, seed: int = 0, say: bool = False) -> Out
         cluster.topic(TIERED, partitions=PARTITIONS[TIERED], **TIERED_CONFIGS)
         writers = [Writer(cluster.confluent(), name, count, 400, memory) for name, count in PARTITIONS.items()]
         watcher = Watcher(cluster.confluent(), PARTITIONS, memory)
-        for thread in (*writers, watcher):
+        committer = Committer(cluster.confluent(), PLAIN, "workers")
+        for thread in (*writers, watcher, committer):
             thread.start()
         eventually(lambda: memory.acknowledged and memory.seen, "first acknowledgements")
         for number in range(1, kills + 1):
@@ -75,10 +76,11 @@ def run(kills: int, directory: Path, *, seed: int = 0, say: bool = False) -> Out
                 )
         unanswered = [writer.stop() for writer in writers]
         watcher.stop()
+        forgotten = committer.stop()
         ends = {(name, index): end for name in PARTITIONS for index, end in enumerate(cluster.ends(name))}
         now = read_all(cluster.confluent(), ends)
         evicted = sum(p["local_start"] - p["log_start"] for p in cluster.show(TIERED)["partitions"])
-        wrong = contradictions(memory, now)
+        wrong = [*contradictions(memory, now), *forgotten]
         if any(unanswered):
             wrong.append(f"{sum(unanswered)} records had no answer a minute after the last start")
         if memory.refused:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 QUIET_ERRORS = frozenset({KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
 IN_FLIGHT_MAX = 5_000
@@ -119,6 +119,57 @@ class Watcher(threading.Thread):
     def stop(self) -> None:
         self.stopping.set()
         self.join(FLUSH_S)
+
+
+class Committer(threading.Thread):
+    """A member of a group that reads and commits, over and over; what was confirmed may not be forgotten."""
+
+    def __init__(self, settings: Mapping[str, Any], topic: str, group: str) -> None:
+        super().__init__(daemon=True)
+        self.settings = {**settings, "group.id": group, "log_level": 0}
+        self.topic = topic
+        self.confirmed: dict[int, int] = {}  # partition -> offset of the last commit that was answered
+        self.tried: dict[int, int] = {}  # of the last that was asked for
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        mine = {"enable.auto.commit": False, "auto.offset.reset": "earliest", "session.timeout.ms": 6000}
+        consumer = Consumer({**self.settings, **mine, "error_cb": lambda error: None})
+        consumer.subscribe([self.topic])
+        try:
+            while not self.stopping.is_set():
+                for message in consumer.consume(200, 0.1):
+                    if message.error() is None:
+                        self.tried[message.partition()] = message.offset() + 1
+                if self.tried:
+                    self._commit(consumer)
+        finally:
+            consumer.close()
+
+    def _commit(self, consumer: Consumer) -> None:
+        asked = [TopicPartition(self.topic, partition, offset) for partition, offset in self.tried.items()]
+        try:
+            answered = consumer.commit(offsets=asked, asynchronous=False)
+        except KafkaException:  # the coordinator is gone, or a rebalance is on: not confirmed
+            return
+        self.confirmed |= {tp.partition: tp.offset for tp in answered if tp.error is None}
+
+    def stop(self) -> list[str]:
+        """What the group's offsets get wrong now."""
+        self.stopping.set()
+        self.join(FLUSH_S)
+        consumer = Consumer(self.settings)
+        try:
+            asked = [TopicPartition(self.topic, partition) for partition in self.confirmed]
+            found = {tp.partition: tp.offset for tp in consumer.committed(asked, 30)} if asked else {}
+        finally:
+            consumer.close()
+        wrong = []
+        for partition, offset in found.items():
+            if not self.confirmed[partition] <= offset <= self.tried[partition]:
+                between = f"between {self.confirmed[partition]} (confirmed) and {self.tried[partition]} (asked for)"
+                wrong.append(f"the group's offset of partition {partition} is {offset}, and not {between}")
+        return wrong if self.confirmed else ["no commit was ever confirmed"]
 
 
 @contextmanager
