@@ -2,7 +2,11 @@
 
 Always true: every answer leaves in request order; an `acks=all` answer leaves only after its commit round; at most one
 request per connection is being answered by a task, and while one is, later frames wait unread; nothing here waits on
-SQL or the object store for a produce or a hot fetch, and those two make no task.
+SQL or the object store for a produce or a hot fetch, and those two make no task. What a client has sent and what it
+does not read are bounded: beyond a few hundred kilobytes of either, plus one request and one answer, its frames wait.
+
+A task is never cancelled because its client has gone: cut off in the middle of a transaction, it would keep the
+metadata database locked for everybody.
 """
 
 import asyncio
@@ -32,7 +36,10 @@ PRODUCE, FETCH = int(ApiKey.PRODUCE), int(ApiKey.FETCH)
 SMALL_FRAME_BYTES_MAX = STRANGER_FRAME_BYTES_MAX  # up to here no limit needs to be looked up
 HELD_BYTES_MAX = 256 * 1024  # input kept for a busy connection before its socket is left alone
 ANSWERS_WAITING_MAX = 4096  # produce answers waiting for their commit round
+ANSWERS_WAITING_BYTES_MAX = 2**20  # other answers that wait behind those
 READY_BUFFERS_MAX = 512  # answers gathered before they are written in the middle of a read
+READY_BYTES_MAX = 512 * 1024
+CLOSING_S_MAX = 10.0  # a client that reads nothing may hold up the end of its connection for so long
 
 Buffers = Sequence[bytes | bytearray | memoryview]
 
@@ -41,6 +48,7 @@ class Answer(NamedTuple):
     """Buffers of one response, to be written when the commit round `ticket` is complete."""
 
     ticket: int
+    size_bytes: int
     buffers: Buffers
 
 
@@ -51,12 +59,16 @@ class Connection(asyncio.BufferedProtocol):
         "_answers",
         "_busy",
         "_close_reason",
+        "_closing",
         "_in_read",
+        "_look_again",
         "_paused_reading",
         "_produce",
         "_ready",
+        "_ready_bytes",
         "_task",
         "_transport",
+        "_waiting_bytes",
         "_write_paused",
         "caller",
         "client_host",
@@ -85,14 +97,18 @@ class Connection(asyncio.BufferedProtocol):
         self.read_began_s = 0.0
         self._produce = ProduceRound(self)
         self._answers: deque[Answer] = deque()
+        self._waiting_bytes = 0  # of `_answers`, produce answers left out: those are small
         self._ready: list[bytes | bytearray | memoryview] = []
+        self._ready_bytes = 0
         self._in_read = False
+        self._look_again = False
         self._busy = False
         self._write_paused = False
         self._paused_reading = False
         self._transport: Any = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None  # the loop itself holds no reference to it
         self._close_reason: str | None = None
+        self._closing: asyncio.TimerHandle | None = None
 
     # what asyncio calls
 
@@ -114,6 +130,8 @@ class Connection(asyncio.BufferedProtocol):
         return self.intake.buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._close_reason is not None:
+            return  # TLS hands over what it still had
         self.services.metrics.bytes_in += nbytes
         self.intake.received(nbytes)
         self._work()
@@ -128,8 +146,8 @@ class Connection(asyncio.BufferedProtocol):
         self.intake.drop_spill()
         if self.waiting_fetch is not None:
             self.waiting_fetch.leave()
-        if self._task is not None:
-            self._task.cancel()
+        if self._closing is not None:
+            self._closing.cancel()
         if self._close_reason is None and exc is not None:
             log.info("connection lost", extra={"client": self.peer, "client_id": self.client_id, "reason": str(exc)})
 
@@ -144,42 +162,52 @@ class Connection(asyncio.BufferedProtocol):
 
     def _work(self) -> None:
         """Handle the whole frames at hand, then write every answer that is ready in one go."""
-        intake = self.intake
         self._in_read = True
         self.read_began_s = perf_counter()
-        reason: str | None = None
         try:
-            while not self._stopped() and intake.next_frame():
-                self._handle(intake.view, intake.start, intake.end)
-                if len(self._ready) > READY_BUFFERS_MAX:
-                    self._write_ready()
-        except FrameRefused as refused:
-            reason = f"refused {refused}"
-        except Malformed as malformed:
-            reason = f"malformed request: {malformed}"
-        except Refused as refused:
-            reason = str(refused)
-        except Exception as error:
-            log.exception("request failed", extra={"client": self.peer, "client_id": self.client_id})
-            reason = f"internal error: {type(error).__name__}"
+            reason = self._handle_frames()
         finally:
             # Queued appends point into the receive buffer: they are written before anything else happens to it.
             self._produce.finish()
-            self._in_read = False
         self._write_ready()
+        self._in_read = False
         if reason is not None:
             self.close(reason)
             return
-        intake.settle()
+        self.intake.settle()
         self._mind_reading()
+        if self._look_again:
+            self._look_again = False
+            self.services.loop.call_soon(self._continue)
+
+    def _handle_frames(self) -> str | None:
+        """Handle frames until there is none, or the rest has to wait; the reason to close the connection, if any."""
+        intake = self.intake
+        try:
+            while not self._stopped() and intake.next_frame():
+                self._handle(intake.view, intake.start, intake.end)
+                if len(self._ready) > READY_BUFFERS_MAX or self._ready_bytes > READY_BYTES_MAX:
+                    self._write_ready()
+        except FrameRefused as refused:
+            return f"refused {refused}"
+        except Malformed as malformed:
+            return f"malformed request: {malformed}"
+        except Refused as refused:
+            return str(refused)
+        except Exception as error:
+            return self.failure(error)
+        return None
+
+    def failure(self, error: Exception) -> str:
+        """A mistake of our own: all of it for our log; the reason to close the connection."""
+        log.error("request failed", extra={"client": self.peer, "client_id": self.client_id}, exc_info=error)
+        return f"internal error: {type(error).__name__}"
 
     def _stopped(self) -> bool:
-        return (
-            self._busy
-            or self._write_paused
-            or len(self._answers) >= ANSWERS_WAITING_MAX
-            or self._close_reason is not None
-        )
+        return self._busy or self._write_paused or self._is_full() or self._close_reason is not None
+
+    def _is_full(self) -> bool:
+        return len(self._answers) >= ANSWERS_WAITING_MAX or self._waiting_bytes > ANSWERS_WAITING_BYTES_MAX
 
     def _handle(self, view: memoryview, start: int, end: int) -> None:
         if self.sign_in.expects_raw_token:
@@ -238,8 +266,7 @@ class Connection(asyncio.BufferedProtocol):
             self.close(str(refused))
             return
         except Exception as error:
-            log.exception("request failed", extra={"client": self.peer, "api": ApiKey(header.api_key).name})
-            self.close(f"internal error: {type(error).__name__}")
+            self.close(self.failure(error))
             return
         self._task = None
         self.read_began_s = began_s
@@ -257,9 +284,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def _continue(self) -> None:
         """Look again at what was held while the connection could not go on."""
-        if self._in_read or self._close_reason is not None or self._transport.is_closing():
+        if self._close_reason is not None or self._transport.is_closing():
             return
-        if self.intake.held_bytes:
+        if self._in_read:
+            self._look_again = True
+        elif self.intake.held_bytes:
             self.intake.received(0)
             self._work()
         else:
@@ -280,38 +309,42 @@ class Connection(asyncio.BufferedProtocol):
     def answered(self, header: RequestHeader, response: bytes) -> None:
         """Queue the answer of one request and count it."""
         self.services.metrics.answered(header.api_key, perf_counter() - self.read_began_s)
-        self.respond((response,))
+        self.respond((response,), len(response))
 
-    def respond(self, buffers: Buffers) -> None:
-        """Queue one response behind those before it."""
+    def respond(self, buffers: Buffers, size_bytes: int = 0) -> None:
+        """Queue one response behind those before it. Sizes of produce answers need not be counted."""
         if self._answers:
-            self._answers.append(Answer(0, buffers))
+            self._answers.append(Answer(0, size_bytes, buffers))
+            self._waiting_bytes += size_bytes
             return
         self._ready.extend(buffers)
+        self._ready_bytes += size_bytes
         if not self._in_read:
             self._write_ready()
 
     def respond_after(self, ticket: int, buffers: Buffers) -> None:
         """Queue one response that must not leave before the commit round `ticket` is complete."""
-        self._answers.append(Answer(ticket, buffers))
+        self._answers.append(Answer(ticket, 0, buffers))
         self.services.waiting_acks.add(self)
 
     def release(self, completed: int) -> None:
         """Commit rounds up to `completed` are done: send what waited for them."""
         answers = self._answers
-        full = len(answers) >= ANSWERS_WAITING_MAX
+        was_full = self._is_full()
         while answers and answers[0].ticket <= completed:
-            self._ready.extend(answers.popleft().buffers)
+            _, size_bytes, buffers = answers.popleft()
+            self._waiting_bytes -= size_bytes
+            self._ready.extend(buffers)
         if not answers:
             self.services.waiting_acks.discard(self)
         self._write_ready()
-        if full:
+        if was_full:
             self._continue()
 
     def _write_ready(self) -> None:
         if not self._ready:
             return
-        ready, self._ready = self._ready, []
+        ready, self._ready, self._ready_bytes = self._ready, [], 0
         if self._transport is None or self._transport.is_closing():
             return
         self.services.metrics.bytes_out += sum(map(len, ready))
@@ -335,4 +368,5 @@ class Connection(asyncio.BufferedProtocol):
         )
         if self._transport is not None:
             self._write_ready()
+            self._closing = self.services.loop.call_later(CLOSING_S_MAX, self._transport.abort)
             self._transport.close()

@@ -7,7 +7,7 @@ v15 replica state moves into a tagged field: followers are refused whatever they
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...storage.errors import BelowLocalStart, LogError, WouldBlock
 from ...tenants.permissions import Operation, ResourceType
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 VERSION_WITH_IDS_MIN = 13
 RESPONSE_BYTES_MAX = 55 * 2**20  # Kafka's fetch.max.bytes of a broker
+SLOW_PARTS_MAX = 8  # partitions of one fetch that are read from the cold tier or by a thread; the others come next time
 WAIT_MS_MAX = 300_000
 NO_OFFSET = -1
 CONSUMER_REPLICA_IDS = (-1, -2)  # an ordinary consumer, and Kafka's debugging consumer: both read as consumers here
@@ -40,10 +41,13 @@ class Part:
         self.error = error
         self.data: bytes | bytearray = b""
 
-    @property
-    def readable(self) -> bool:
-        """Whether there is a log to read from."""
-        return not self.error
+
+class SlowRead(NamedTuple):
+    """A part to be read in a thread or from the cold tier. `whole_first`: one batch, however large (KIP-74)."""
+
+    part: Part
+    max_bytes: int
+    whole_first: bool
 
 
 class FetchJob:
@@ -52,17 +56,17 @@ class FetchJob:
     __slots__ = (
         "_began_s",
         "_caller",
-        "_connection",
         "_parts",
         "_rotation",
         "_timer",
         "_version_and_id",
+        "connection",
         "request",
         "waits",
     )
 
     def __init__(self, connection: "Connection", caller: Caller, header: RequestHeader, request: FetchRequest) -> None:
-        self._connection = connection
+        self.connection = connection
         self._caller = caller
         self._version_and_id = (header.api_version, header.correlation_id)
         self._began_s = connection.read_began_s
@@ -70,6 +74,8 @@ class FetchJob:
         connection.fetch_rotation += 1
         self._rotation = connection.fetch_rotation
         self._parts = [resolve(caller, header.api_version, request, asked) for asked in request.partitions]
+        if len(self._parts) > 1:
+            refuse_repeated(self._parts)
         self._timer: asyncio.TimerHandle | None = None
         self.waits = False
 
@@ -90,12 +96,20 @@ class FetchJob:
         else:
             job._wait()
 
+    @property
+    def _bytes_max(self) -> int:
+        return min(self.request.max_bytes, RESPONSE_BYTES_MAX)
+
     # reading
 
-    def read_hot(self) -> list[Part]:
-        """Read what local disk has in memory; the parts that have to be read in a thread or from the cold tier."""
-        elsewhere: list[Part] = []
-        left_bytes = min(self.request.max_bytes, RESPONSE_BYTES_MAX)
+    def read_hot(self) -> list[SlowRead]:
+        """Read what local disk has in memory; what has to be read in a thread or from the cold tier.
+
+        Each part takes its room in the answer in turn, so that neither tier starves the other. Only the first may be
+        larger than its room.
+        """
+        slow: list[SlowRead] = []
+        left_bytes = self._bytes_max
         first = True
         for part in rotated(self._parts, self._rotation):
             part.data = b""
@@ -105,24 +119,30 @@ class FetchJob:
             try:
                 part.data = part.partition.log.read(part.asked.fetch_offset, max_bytes, at_least_one=first)
             except (WouldBlock, BelowLocalStart):
-                elsewhere.append(part)
+                if len(slow) < SLOW_PARTS_MAX:
+                    slow.append(SlowRead(part, max_bytes, first))
+                    first = False
+                    left_bytes -= max_bytes
             except LogError as error:
                 part.error = fetch_error(error)
             if part.data:
                 first = False
                 left_bytes -= len(part.data)
-        return elsewhere
+        return slow
 
-    async def _read_elsewhere(self, parts: list[Part]) -> None:
+    async def _read_elsewhere(self, slow: list[SlowRead]) -> None:
         """Read from disk by a thread, and from the cold tier, beside each other; then answer."""
-        services = self._connection.services
-        left_bytes = min(self.request.max_bytes, RESPONSE_BYTES_MAX) - sum(len(part.data) for part in self._parts)
-        share_bytes = max(left_bytes // len(parts), 1)
+        connection = self.connection
+        slow_reads = connection.services.slow_reads
         try:
-            await asyncio.gather(*(services.slow_reads.read(self._caller, part, share_bytes) for part in parts))
+            await asyncio.gather(*(slow_reads.read(self._caller, each) for each in slow))
             self._answer()
-        finally:
-            self._connection.wake()
+        except Exception as error:
+            connection.close(connection.failure(error))  # with no answer to this fetch, none may follow it
+        except asyncio.CancelledError:
+            connection.close("the broker gave up reading")
+            raise
+        connection.wake()
 
     # waiting
 
@@ -130,25 +150,28 @@ class FetchJob:
         request = self.request
         if request.max_wait_ms <= 0 or any(part.error for part in self._parts) or not self._parts:
             return True
-        return sum(len(part.data) for part in self._parts) >= request.min_bytes
+        return sum(len(part.data) for part in self._parts) >= min(request.min_bytes, self._bytes_max)
 
     def _wait(self) -> None:
         self.waits = True
-        self._connection.hold()
-        self._connection.waiting_fetch = self
+        self.connection.hold()
+        self.connection.waiting_fetch = self
         for part in self._parts:
             if part.partition is not None:
                 part.partition.waiting.add(self)
         wait_s = min(self.request.max_wait_ms, WAIT_MS_MAX) / 1000
-        self._timer = self._connection.services.loop.call_later(wait_s, self.finish)
+        self._timer = self.connection.services.loop.call_later(wait_s, self.finish)
 
     def poke(self) -> None:
         """A partition of this fetch has new visible records: answer if that is enough."""
-        wanted_bytes = max(self.request.min_bytes, 1)
+        wanted_bytes = max(min(self.request.min_bytes, self._bytes_max), 1)
         available_bytes = 0
         for part in self._parts:
             if part.partition is not None and not part.error:
-                available_bytes += min(part.partition.log.readable_bytes(part.asked.fetch_offset), part.asked.max_bytes)
+                readable_bytes = part.partition.log.readable_bytes(part.asked.fetch_offset)
+                available_bytes += min(
+                    readable_bytes, max(part.asked.max_bytes, 1)
+                )  # one batch comes whatever the limit
                 if available_bytes >= wanted_bytes:
                     self.finish()
                     return
@@ -160,15 +183,15 @@ class FetchJob:
         self.leave()
         elsewhere = self.read_hot()
         if elsewhere:
-            self._connection.services.keep(asyncio.ensure_future(self._read_elsewhere(elsewhere)))
+            self.connection.services.keep(asyncio.ensure_future(self._read_elsewhere(elsewhere)))
             return
         self._answer()
-        self._connection.wake()
+        self.connection.wake()
 
     def leave(self) -> None:
         """Forget the wait: its timer, and its place at each partition."""
         self.waits = False
-        self._connection.waiting_fetch = None
+        self.connection.waiting_fetch = None
         if self._timer is not None:
             self._timer.cancel()
         for part in self._parts:
@@ -179,7 +202,7 @@ class FetchJob:
 
     def _answer(self, error: int = ErrorCode.NONE) -> None:
         version, correlation_id = self._version_and_id
-        metrics = self._connection.services.metrics
+        metrics = self.connection.services.metrics
         topics: list[tuple[bytes, list[tuple[int, int, int, int, int, None, int, bytes | bytearray]]]] = []
         last_topic: bytes | None = None
         for part in self._parts if not error else ():
@@ -191,7 +214,7 @@ class FetchJob:
                 metrics.failed(ApiKey.FETCH, part.error)
         buffers = encode_fetch_response(version, correlation_id, 0, error, 0, topics)
         metrics.fetched(self._began_s, waited=self._timer is not None)
-        self._connection.respond(buffers)
+        self.connection.respond(buffers, sum(map(len, buffers)))
 
 
 def partition_answer(part: Part) -> tuple[int, int, int, int, int, None, int, bytes | bytearray]:
@@ -200,6 +223,18 @@ def partition_answer(part: Part) -> tuple[int, int, int, int, int, None, int, by
         return (part.asked.index, part.error, NO_OFFSET, NO_OFFSET, NO_OFFSET, None, -1, b"")
     log = part.partition.log
     return (part.asked.index, part.error, log.durable, log.last_stable, log.log_start, None, -1, part.data)
+
+
+def refuse_repeated(parts: list[Part]) -> None:
+    """Read a partition once, whatever the request says: what follows costs as much as there are parts."""
+    seen: set[Partition] = set()
+    for part in parts:
+        if part.partition is None:
+            continue
+        if part.partition in seen:
+            part.partition, part.error = None, ErrorCode.INVALID_REQUEST
+        else:
+            seen.add(part.partition)
 
 
 def rotated(parts: list[Part], rotation: int) -> list[Part]:

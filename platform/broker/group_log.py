@@ -115,7 +115,10 @@ class GroupLogs:
             _, done = self._waiting.popleft()
             partition, end = self._ends.popleft()
             self._durable_end[partition] = end
-            done(None)
+            try:
+                done(None)
+            except Exception:  # a mistake in one group must not keep others, nor producers, from their answers
+                log.exception("a group's record was made durable, and what should have followed failed")
 
     def replay(self, partition: int) -> Iterator[Record]:
         """Every record, oldest first: the newest snapshot, then the log from its end. Blocking."""

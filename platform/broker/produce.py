@@ -12,7 +12,7 @@ from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...storage.batch import HEADER_BYTES
-from ...storage.errors import LogError
+from ...storage.errors import LogError, StorageFailed
 from ...storage.log import Log
 from ...tenants.permissions import Operation, Permissions, ResourceType
 from ..cluster.producer_ids import BLOCK_IDS
@@ -112,7 +112,7 @@ class ProduceRound:
 
     def finish(self) -> None:
         """Write what was queued, mark it dirty, and answer: at once, or behind the round that makes it durable."""
-        if not self._pending:
+        if not self._pending and not self._touched:  # a request that failed half-way may have queued batches
             return
         pending, self._pending = self._pending, []
         touched, self._touched = self._touched, {}
@@ -124,6 +124,11 @@ class ProduceRound:
                 log.flush()
             except LogError as error:
                 failed[log] = error
+                continue
+            except Exception as error:
+                # What is queued, nobody knows; it may point into a buffer that is about to hold other bytes.
+                services.rounds.on_failed(error)
+                failed[log] = StorageFailed(repr(error))
                 continue
             ticket = services.rounds.dirty(log)
         for request in pending:

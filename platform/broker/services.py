@@ -27,6 +27,7 @@ from .tiering import Tiering
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .fetch import FetchJob
 
 
 class Services:
@@ -117,9 +118,21 @@ class Services:
         self.metrics.commit_rounds += 1
         self.group_log.completed(ticket)
         for connection in tuple(self.waiting_acks):
-            connection.release(ticket)
+            try:
+                connection.release(ticket)
+            except Exception as error:  # one connection must not keep others from their answers
+                connection.close(connection.failure(error))
+        for fetch in self._waiting_for(logs):
+            try:
+                fetch.poke()
+            except Exception as error:
+                fetch.connection.close(fetch.connection.failure(error))
+
+    def _waiting_for(self, logs: Sequence[Log]) -> "set[FetchJob]":
+        """Fetches that wait for any of these logs, each once however many of them it waits for."""
+        fetches: set[FetchJob] = set()
         for partition_log in logs:
             partition = self.logs.partition_of.get(partition_log)
-            if partition is not None and partition.waiting:
-                for fetch in tuple(partition.waiting):
-                    fetch.poke()
+            if partition is not None:
+                fetches |= partition.waiting
+        return fetches

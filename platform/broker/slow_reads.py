@@ -23,14 +23,14 @@ from .metrics import BrokerMetrics
 from .namespace import Partition
 
 if TYPE_CHECKING:
-    from .fetch import Part
+    from .fetch import SlowRead
 
 log = logging.getLogger("coldstream.slow_reads")
 
 T = TypeVar("T")
 
 PERMITS_PER_TENANT = 8
-READ_THREADS = 4
+READ_THREADS = 16  # made when needed; more than a tenant has permits, so that none can take them all
 COLD_READ_S_MAX = 20.0  # under the request timeout of every client; the download goes on into the cache
 
 
@@ -47,14 +47,19 @@ class SlowReads:
         """Let running reads end, accept no more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def read(self, caller: Caller, part: "Part", max_bytes: int) -> None:
+    def permits(self, caller: Caller) -> asyncio.Semaphore:
+        """What a tenant's slow reads have to hold while they run."""
+        return self._permits.setdefault(caller.namespace.tenant_id, asyncio.Semaphore(PERMITS_PER_TENANT))
+
+    async def read(self, caller: Caller, wanted: "SlowRead") -> None:
         """Fill one part of a fetch: its data or its error. One that takes too long stays empty, to be asked again."""
+        part = wanted.part
         assert part.partition is not None
-        permits = self._permits.setdefault(caller.namespace.tenant_id, asyncio.Semaphore(PERMITS_PER_TENANT))
-        limit_bytes = min(part.asked.max_bytes, max_bytes)
         try:
-            async with asyncio.timeout(COLD_READ_S_MAX), permits:
-                part.data = await self.read_range(part.partition, part.asked.fetch_offset, limit_bytes)
+            async with asyncio.timeout(COLD_READ_S_MAX), self.permits(caller):
+                part.data = await self.read_range(
+                    part.partition, part.asked.fetch_offset, wanted.max_bytes, at_least_one=wanted.whole_first
+                )
         except TimeoutError:
             part.data = b""
         except LogError as error:
@@ -63,24 +68,35 @@ class SlowReads:
             part.error = ErrorCode.KAFKA_STORAGE_ERROR
             log.warning("cold read failed", extra=about(part.partition, part.asked.fetch_offset, error))
 
-    async def read_range(self, partition: Partition, offset: int, max_bytes: int) -> bytes | bytearray:
+    async def read_range(
+        self, partition: Partition, offset: int, max_bytes: int, *, at_least_one: bool = True
+    ) -> bytes | bytearray:
         """Whole batches from the one that holds `offset` on, from whichever tier has it.
 
-        Raises LogError, ObjectStoreError or ColdWorkerUnavailable.
+        Raises LogError, ObjectStoreError, CorruptObject or ColdWorkerUnavailable.
         """
-        loop = asyncio.get_running_loop()
+
+        def read_local(start: int) -> bytearray:
+            return partition.log.read_blocking(start, max_bytes, at_least_one=at_least_one)
+
         try:
-            return await loop.run_in_executor(self._threads, partition.log.read_blocking, offset, max_bytes)
-        except BelowLocalStart:
-            data = await self._cold.read(partition.cold, offset, max_bytes)
-            self._metrics.cold_read_bytes += len(data)
+            return await self.run_blocking(lambda: read_local(offset))
+        except BelowLocalStart as missing:
+            next_local = missing.next_local
+        cold = [segment for segment in partition.cold if segment.base < next_local]
+        data = await self._cold.read(cold, offset, max_bytes, at_least_one=at_least_one)
+        self._metrics.cold_read_bytes += len(data)
+        if data or next_local <= offset or (cold and cold[-1].end > offset):
             return data
+        # Neither tier has these offsets (quarantined at a recovery): a reader must not wait for them for ever.
+        log.error("offsets are missing from both tiers", extra=about(partition, offset, f"going on at {next_local}"))
+        return await self.run_blocking(lambda: read_local(next_local))
 
     async def run_blocking(self, function: Callable[[], T]) -> T:
         """Run a blocking look-up of a log on the read threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function)
 
 
-def about(partition: Partition, offset: int, error: Exception) -> dict[str, object]:
+def about(partition: Partition, offset: int, error: object) -> dict[str, object]:
     """Fields of a log line about one partition's failed read."""
     return {"topic_id": str(partition.topic.id), "partition": partition.index, "offset": offset, "error": str(error)}

@@ -3,7 +3,8 @@
 import errno
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,12 @@ def produced(answer: Any) -> Any:
 
 def fetched(answer: Any) -> Any:
     return answer.responses[0].partitions[0]
+
+
+def wait_until(holds: Callable[[], object], timeout_s: float = 5.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not holds() and time.monotonic() < deadline_s:
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
