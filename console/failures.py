@@ -29,7 +29,7 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
     error: ErrorBody
 
 
-class Failure(Exception):  # noqa: N818 - an answer as much as an error
+class Failure(Exception):
     """Raised by a handler or by reading the request; becomes an ErrorAnswer with `status`."""
 
     def __init__(

@@ -36,7 +36,7 @@ DEADLINE_S = 5.0
 CONNECT_S = 1.0
 
 
-class BrokerUnavailable(Exception):  # noqa: N818 - what the broker is
+class BrokerUnavailable(Exception):
     """The broker cannot be asked now; the message says why, without addresses of other tenants or secrets."""
 
 

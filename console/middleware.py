@@ -28,7 +28,7 @@ def request_id_of(request: Request) -> str:
     return str(request.scope.get(REQUEST_ID, ""))
 
 
-class TooLarge(Exception):  # noqa: N818 - what the body is
+class TooLarge(Exception):
     """The body is over the limit."""
 
 
