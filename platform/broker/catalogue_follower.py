@@ -11,7 +11,7 @@ from uuid import UUID
 
 from ...storage.errors import LogError
 from ...storage.log import Log
-from ...tenants.catalogue import NamespaceEntry, TopicEntry, load_changes
+from ...tenants.catalogue import CatalogueChange, NamespaceEntry, TopicEntry, load_changes
 from ...tenants.database import Database
 from ...tenants.topic_configs import resolve
 from ..cluster.membership import BrokerRegistration
@@ -49,6 +49,7 @@ class CatalogueFollower:
         self._entries: dict[UUID, NamespaceEntry] = {}
         self._topics: dict[UUID, Topic] = {}
         self._live: set[UUID] = set()
+        self._unopened: dict[UUID, TopicEntry] = {}  # whose files could not be opened: tried again
         self.version = 0
         self.to_purge: set[UUID] = set()  # deleted topics whose objects and rows remain
 
@@ -59,8 +60,8 @@ class CatalogueFollower:
     async def find_namespace(self, namespace_id: UUID) -> NamespaceView | None:
         """The view of a live namespace, looked for in the catalogue if it is newer than our last look.
 
-        A key may be used the moment its namespace was made. Callers have proved to hold a secret, so nobody else can make
-        us look.
+        A key may be used the moment its namespace was made. Callers have proved to hold a secret, so nobody else can
+        make us look.
         """
         view = self._views.get(namespace_id)
         if view is None:
@@ -93,34 +94,48 @@ class CatalogueFollower:
         """Whether the catalogue has the topic as live, offline ones included."""
         return topic_id in self._live
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every topic that this broker should serve could be opened."""
+        return not self._unopened
+
     async def refresh(self, rows: PartitionRows | None = None) -> None:
-        """Bring everything up to the catalogue's present version."""
+        """Bring everything up to the catalogue's present version, and try again what could not be opened before.
+
+        What fails half-way is done by the next call: the version moves last.
+        """
         async with self._refreshing:
             change = await load_changes(self._database, self.version)
-            for namespace in change.namespaces:
-                self._apply_namespace(namespace)
-            live = [entry for entry in change.topics if not entry.deleted and entry.namespace_id in self._entries]
-            gone = [entry.id for entry in change.topics if entry.deleted]
+            gone = self._apply_namespaces(change)
+            served = self._entries.keys() - gone
+            live = [entry for entry in change.topics if not entry.deleted and entry.namespace_id in served]
+            deleted = {entry.id for entry in change.topics if entry.deleted}
             if change.complete:
-                listed = {entry.id for entry in live}
-                gone += [topic_id for topic_id in self._topics if topic_id not in listed]
-                for namespace_id in self._entries.keys() - {entry.id for entry in change.namespaces}:
-                    self._drop_namespace(namespace_id)
+                deleted |= self._topics.keys() - {entry.id for entry in live}
             self.to_purge.update(entry.id for entry in change.topics if entry.deleted)
-            self._live.difference_update(gone)
+            self._live.difference_update(deleted)
             self._live.update(entry.id for entry in live)
-            await self._remove(gone)
+            hidden = self._hide(deleted)
+            self._drop_namespaces(gone)
+            await self._delete_files(hidden)
             for entry in live:
                 self._reconfigure(entry)
-            await self._open(live, rows or {})
+            await self._open(list((self._unopened | {entry.id: entry for entry in live}).values()), rows or {})
             self.version = change.version
 
     # namespaces
 
+    def _apply_namespaces(self, change: CatalogueChange) -> set[UUID]:
+        """Take over those that live; the ids of those that are gone, to be dropped when their topics are hidden."""
+        gone = {entry.id for entry in change.namespaces if entry.deleted} & self._entries.keys()
+        if change.complete:
+            gone |= self._entries.keys() - {entry.id for entry in change.namespaces}
+        for entry in change.namespaces:
+            if not entry.deleted:
+                self._apply_namespace(entry)
+        return gone
+
     def _apply_namespace(self, entry: NamespaceEntry) -> None:
-        if entry.deleted:
-            self._drop_namespace(entry.id)
-            return
         changed_defaults = entry.id in self._entries and self._entries[entry.id].defaults != entry.defaults
         self._entries[entry.id] = entry
         view = self._views.get(entry.id)
@@ -134,10 +149,13 @@ class CatalogueFollower:
             for topic in view.topics():
                 self._configure(topic, topic.overrides)
 
-    def _drop_namespace(self, namespace_id: UUID) -> None:
-        self._entries.pop(namespace_id, None)
-        self._views.pop(namespace_id, None)
-        self._on_namespaces_gone([namespace_id])
+    def _drop_namespaces(self, namespace_ids: set[UUID]) -> None:
+        for namespace_id in namespace_ids:
+            del self._entries[namespace_id]
+            view = self._views.pop(namespace_id)
+            self._hide({topic.id for topic in view.topics()})
+        if namespace_ids:
+            self._on_namespaces_gone(namespace_ids)
 
     # topics
 
@@ -173,7 +191,9 @@ class CatalogueFollower:
         except (LogError, OSError) as error:
             # One rotten partition must not keep other topics from being served: this one stays hidden, and says why.
             log.error("topic stays offline", extra={"topic_id": str(entry.id), "error": str(error)})
+            self._unopened[entry.id] = entry
             return
+        self._unopened.pop(entry.id, None)
         short = [(row, each) for row, each in zip(servable, logs, strict=True) if each.end < row.cold_end]
         if short:
             await self._refuse_short(short, logs)
@@ -188,6 +208,7 @@ class CatalogueFollower:
 
     async def _refuse_short(self, short: list[tuple[PartitionRow, Log]], logs: list[Log]) -> None:
         """A log that ends below its cold end has lost files: going on with it would give out offsets twice."""
+        self._logs.close(logs)
         for row, partition_log in short:
             reason = (
                 f"the local log ends at {partition_log.end}, but offsets up to {row.cold_end} are in the object store: "
@@ -195,7 +216,6 @@ class CatalogueFollower:
             )
             log.error("topic stays offline", extra={"topic_id": str(row.topic_id), "reason": reason})
             await set_offline(self._database, self._registration, row.topic_id, row.partition, reason)
-        await self._logs.close(logs)
 
     def _serves(self, row: PartitionRow) -> bool:
         return row.leader == self._registration.broker_id and row.state is PartitionState.ONLINE
@@ -213,19 +233,28 @@ class CatalogueFollower:
             partition.log.set_config(topic.log_config)
         self._views[topic.namespace_id].changed()
 
-    async def _remove(self, topic_ids: Iterable[UUID]) -> None:
+    def _hide(self, topic_ids: Collection[UUID]) -> list[Topic]:
+        """From now on nobody finds these topics, and who waits for one of them waits no longer."""
+        hidden = [topic for topic_id in topic_ids if (topic := self._topics.pop(topic_id, None)) is not None]
         for topic_id in topic_ids:
-            topic = self._topics.pop(topic_id, None)
-            if topic is None:
-                continue
-            view = self._views.get(topic.namespace_id)
-            if view is not None:
+            self._unopened.pop(topic_id, None)
+        for topic in hidden:
+            if (view := self._views.get(topic.namespace_id)) is not None:
                 view.remove(topic)
+        for topic in hidden:
             for partition in topic.partitions:
                 for fetch in tuple(partition.waiting):
                     fetch.finish()
-            self._on_topics_gone([topic_id])
-            await self._logs.remove_topic(topic_id, topic.partitions)
+        if hidden:
+            self._on_topics_gone([topic.id for topic in hidden])
+        return hidden
+
+    async def _delete_files(self, hidden: Iterable[Topic]) -> None:
+        for topic in hidden:
+            try:
+                await self._logs.remove_topic(topic.id, topic.partitions)
+            except OSError as error:  # the purge of its rows tries again, and comes after the files
+                log.error("files stay behind", extra={"topic_id": str(topic.id), "error": str(error)})
 
 
 def why_offline(rows: Iterable[PartitionRow | None]) -> str:

@@ -1,7 +1,8 @@
 """The logs of this broker's partitions on its data directory: opening, finding, configuring and removing them.
 
 Always true: `<data>/topics/<topic-uuid>/<partition>/` belongs to exactly one Log while the broker runs; logs are opened
-and removed on threads, never on the loop.
+and their files removed on threads, never on the loop; but only the loop closes descriptors, since it reads through them
+without asking anyone.
 """
 
 import asyncio
@@ -51,11 +52,19 @@ class PartitionLogs:
         return list(self.partition_of.values())
 
     async def open_many(self, openings: Iterable[Opening], now_ms: int) -> list[Log]:
-        """Open or create logs, beside each other. Recovery of a log that was not closed cleanly happens here."""
+        """Open or create logs, beside each other; all or none. Recovery of a log that was not closed cleanly happens
+        here. Raises LogError, OSError.
+        """
         loop = asyncio.get_running_loop()
-        return list(
-            await asyncio.gather(*(loop.run_in_executor(self._threads, self.open, each, now_ms) for each in openings))
+        ends = await asyncio.gather(
+            *(loop.run_in_executor(self._threads, self.open, each, now_ms) for each in openings), return_exceptions=True
         )
+        logs = [end for end in ends if isinstance(end, Log)]
+        for end in ends:
+            if isinstance(end, BaseException):
+                self.close(logs)
+                raise end
+        return logs
 
     def open(self, opening: Opening, now_ms: int) -> Log:
         """Open one log. Blocking."""
@@ -70,16 +79,17 @@ class PartitionLogs:
             mark_dirty=self._mark_dirty,
         )
 
-    async def close(self, logs: Iterable[Log]) -> None:
-        """Close logs that will not be served."""
-        loop = asyncio.get_running_loop()
-        await asyncio.gather(*(loop.run_in_executor(self._threads, each.close) for each in logs))
+    def close(self, logs: Iterable[Log]) -> None:
+        """Close logs that will not be served: nothing was written to them."""
+        for each in logs:
+            each.close(clean=False)
 
     async def remove_topic(self, topic_id: UUID, partitions: Iterable[Partition]) -> None:
         """Delete the files of a topic; whoever still reads gets LogClosed."""
         for partition in partitions:
             self.partition_of.pop(partition.log, None)
         logs = [partition.log for partition in partitions]
+        self.close(logs)
         await asyncio.get_running_loop().run_in_executor(self._threads, self._delete, topic_id, logs)
 
     def _delete(self, topic_id: UUID, logs: Iterable[Log]) -> None:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from .fetch import FetchJob
 
 
+ANONYMOUS = "anonymous"
+
+
 class Services:
     """The parts of one running broker."""
 
@@ -75,6 +78,7 @@ class Services:
         self.waiting_acks: set[Connection] = set()
         self.advertised: Address = settings.advertised
         self.stopping = False
+        self.rights_version = 0  # moves when keys, policies or namespaces may have changed
         self._tasks: set[asyncio.Task[Any]] = set()
         rounds.on_completed = self._round_completed
 
@@ -107,7 +111,17 @@ class Services:
             return None
         tenant, _, name = self.settings.anonymous.partition("/")
         view = self.follower.namespace_named(tenant, name)
-        return Caller("anonymous", None, view, Permissions.everything(), None, None) if view else None
+        if view is None or view.suspended:
+            return None
+        return Caller(ANONYMOUS, None, view, Permissions.everything(), None, None)
+
+    def homeless(self, caller: Caller) -> str | None:
+        """Why a caller has no namespace any more, or none. That a key's namespace is suspended, its state says."""
+        if self.follower.namespace(caller.namespace.id) is not caller.namespace:
+            return "the namespace was deleted"
+        if caller.name == ANONYMOUS and caller.key_id is None and caller.namespace.suspended:
+            return "the namespace is suspended"
+        return None
 
     def session_lifetime_ms(self, caller: Caller) -> int:
         """How long a sign-in lasts: until the key expires (KIP-368), else without limit (0)."""

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from enum import StrEnum, auto
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from ..wire.api import APIS, ApiKey
 from ..wire.codec import decode_request, encode_response
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("coldstream.sign_in")
 
 MECHANISMS = ("PLAIN", "OAUTHBEARER")
+IDENTIFY_TRIES = 10
 FAILED_DELAY_S = 0.1  # as Kafka's connection.failed.authentication.delay.ms: guessing costs the guesser
 VERSION_WITH_LIFETIME_MIN = 1
 
@@ -132,16 +134,15 @@ class SignIn:
     async def _checked(self, header: RequestHeader | None, token: bytes) -> None:
         connection = self._connection
         try:
-            caller = await connection.services.authentication.sign_in(self._mechanism, token)
-            if connection.caller is not None and connection.caller.key_id != caller.key_id:
-                raise SignInRefused("a second sign-in as another principal", "a connection cannot change its principal")
+            caller = await self._identify(token)
         except SignInRefused as refused:
             await asyncio.sleep(FAILED_DELAY_S)
             self._answer_refusal(header, refused)
             return
-        except Exception:
-            log.exception("sign-in failed", extra={"client": connection.peer})
-            self._answer_refusal(header, SignInRefused("internal error", "sign-in is not possible right now"))
+        except Exception as error:
+            # Clients take an answer for final: when we cannot tell (the database is away), they had better come again.
+            log.error("sign-in failed", extra={"client": connection.peer}, exc_info=error)
+            self._end("sign-in is not possible right now")
             return
         self._enter(State.SIGNED_IN)
         self._become(caller)
@@ -149,6 +150,21 @@ class SignIn:
         connection.wake()
         if caller.key_id is not None:
             await connection.services.authentication.note_use(caller.key_id, connection.client_host)
+
+    async def _identify(self, token: bytes) -> Caller:
+        """Who the client is, by what is true when this returns. Raises SignInRefused, and what the database raises."""
+        services = self._connection.services
+        for _ in range(IDENTIFY_TRIES):
+            rights_version = services.rights_version
+            caller = await services.authentication.sign_in(self._mechanism, token)
+            if rights_version == services.rights_version:
+                break  # else a key may have been revoked, or a right withdrawn, after it was looked at
+        else:
+            raise TimeoutError("keys and policies change faster than they can be looked at")
+        known = self._connection.caller
+        if known is not None and identity(known) != identity(caller):
+            raise SignInRefused("a second sign-in as another principal", "a connection cannot change its principal")
+        return caller
 
     def _become(self, caller: Caller) -> None:
         self._connection.caller = caller
@@ -174,6 +190,11 @@ class SignIn:
     def _end(self, reason: str) -> None:
         self._enter(State.REFUSED)
         self._connection.close(reason)
+
+
+def identity(caller: Caller) -> tuple[str | None, str, UUID]:
+    """What must stay the same over all sign-ins of a connection."""
+    return caller.key_id, caller.name, caller.namespace.id
 
 
 def may_come_names(state: State) -> str:

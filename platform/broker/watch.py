@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
-
-from sqlalchemy.exc import SQLAlchemyError
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...tenants.catalogue import Versions, versions
 from ...tenants.keys import key_states
+from ...tenants.permissions import Permissions
 
 if TYPE_CHECKING:
     from .services import Services
@@ -16,13 +16,32 @@ log = logging.getLogger("coldstream.watch")
 
 POLL_S = 0.1
 REREAD_EVERY_POLLS = 10  # a notification is a hint only: the versions row itself is read once a second
+REOPEN_EVERY_POLLS = 50  # topics whose files could not be opened
+
+
+class Step(NamedTuple):
+    """What to do when any of some versions moved."""
+
+    versions: Callable[[Versions], tuple[int, ...]]
+    act: Callable[[], Awaitable[None]]
 
 
 class DatabaseWatch:
-    """Follows the versions row: catalogue, policies, revocations, jobs."""
+    """Follows the versions row: catalogue, policies, revocations, jobs.
+
+    A version counts as seen only when what it asks for was done: what fails is done again at the next look, and keeps
+    nothing else from being done.
+    """
 
     def __init__(self, services: "Services", seen: Versions) -> None:
         self._services = services
+        self._steps = (
+            Step(lambda now: (now.jobs,), self._tell_of_jobs),
+            Step(lambda now: (now.revocations, now.catalogue), self._close_revoked),
+            Step(lambda now: (now.policy,), self._renew_permissions),
+            Step(lambda now: (now.catalogue,), self._follow_catalogue),
+        )
+        self._done = [step.versions(seen) for step in self._steps]
         self._seen = seen
 
     async def run(self) -> None:
@@ -34,29 +53,54 @@ class DatabaseWatch:
             try:
                 if await self._services.database.changed() or polls % REREAD_EVERY_POLLS == 0:
                     await self.look()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("the database cannot be read", extra={"error": str(error)})
+                if polls % REOPEN_EVERY_POLLS == 0 and not self._services.follower.is_complete:
+                    await self._services.follower.refresh()
+            except Exception as error:
+                log.warning("the database cannot be followed", extra={"error": repr(error)})
                 await asyncio.sleep(1)
 
     async def look(self) -> None:
-        """Read the versions row, and act on what moved."""
+        """Read the versions row, and act on what moved. Raises what the last step that failed raised."""
         now = await versions(self._services.database)
-        was, self._seen = self._seen, now
-        if now.catalogue != was.catalogue:
-            await self._services.follower.refresh()
-        if now.policy != was.policy:
-            await self._renew_permissions()
-        if (now.revocations, now.catalogue) != (was.revocations, was.catalogue):
-            await self._close_revoked()
-        if now.jobs != was.jobs:
-            self._services.offload_jobs.changed()
+        if now != self._seen:
+            self._seen = now
+            self._services.rights_version += 1  # before anybody is looked at: sign-ins under way look again
+        failure: Exception | None = None
+        for number, step in enumerate(self._steps):
+            wanted = step.versions(now)
+            if wanted == self._done[number]:
+                continue
+            try:
+                await step.act()
+            except Exception as error:
+                failure = error
+            else:
+                self._done[number] = wanted
+        if failure is not None:
+            raise failure
+
+    async def _tell_of_jobs(self) -> None:
+        self._services.offload_jobs.changed()
+
+    async def _follow_catalogue(self) -> None:
+        services = self._services
+        await services.follower.refresh()
+        for connection in tuple(services.connections):
+            caller = connection.caller
+            if caller is not None and (reason := services.homeless(caller)) is not None:
+                connection.close(reason, expected=True)
 
     async def _renew_permissions(self) -> None:
         services = self._services
+        renewed: dict[str, Permissions] = {}
         for connection in tuple(services.connections):
             caller = connection.caller
-            if caller is not None and caller.principal is not None:
-                caller.permissions = await services.authentication.permissions_of(caller.principal)
+            if caller is None or caller.principal is None:
+                continue
+            key_id = caller.principal.key_id
+            if key_id not in renewed:
+                renewed[key_id] = await services.authentication.permissions_of(caller.principal)
+            caller.permissions = renewed[key_id]
 
     async def _close_revoked(self) -> None:
         services = self._services

@@ -25,8 +25,14 @@ class WilfulDisk(OsDisk):
         self.syncs_may_go_on.set()
         self.sync_error: OSError | None = None
         self.write_error: OSError | None = None
+        self.undirectable = False  # no directory can be made
         self.writev_calls = 0
         self.sync_threads: set[int] = set()
+
+    def mkdir(self, path: str, /) -> None:
+        if self.undirectable:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        os.mkdir(path)
 
     def writev(self, fd: int, buffers: Any, /) -> int:
         self.writev_calls += 1
