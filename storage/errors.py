@@ -9,7 +9,7 @@ class LogError(Exception):
     """Anything a log can say no with."""
 
 
-class Refused(LogError):  # noqa: N818
+class Refused(LogError):
     """The batch is not acceptable. Nothing was changed; sending the same bytes again will not help."""
 
 
@@ -45,11 +45,11 @@ class InvalidProducerEpoch(Refused):
     """A newer instance of this producer has written already."""
 
 
-class StaleLeaderEpoch(LogError):  # noqa: N818
+class StaleLeaderEpoch(LogError):
     """The log already holds batches of a newer leader epoch than the one it is opened for."""
 
 
-class OffsetOutOfRange(LogError):  # noqa: N818
+class OffsetOutOfRange(LogError):
     """No such offset: it lies outside [start, end)."""
 
     def __init__(self, offset: int, start: int, end: int) -> None:
@@ -57,7 +57,7 @@ class OffsetOutOfRange(LogError):  # noqa: N818
         self.offset, self.start, self.end = offset, start, end
 
 
-class BelowLocalStart(LogError):  # noqa: N818
+class BelowLocalStart(LogError):
     """The offset is valid but not on local disk: ask the cold tier, and if that has nothing, go on at `next_local`."""
 
     def __init__(self, offset: int, next_local: int) -> None:
@@ -65,15 +65,15 @@ class BelowLocalStart(LogError):  # noqa: N818
         self.offset, self.next_local = offset, next_local
 
 
-class WouldBlock(LogError):  # noqa: N818
+class WouldBlock(LogError):
     """The bytes are not in the page cache, or their file is not open: read again with `read_blocking` in a thread."""
 
 
-class LogClosed(LogError):  # noqa: N818
+class LogClosed(LogError):
     """The log was closed or deleted."""
 
 
-class WriteFailed(LogError):  # noqa: N818
+class WriteFailed(LogError):
     """A write failed and was cut back: nothing since the last flush was kept. Retriable."""
 
 
@@ -81,17 +81,17 @@ class DiskFull(WriteFailed):
     """No space, or the disk quota is used up. Retriable once there is room."""
 
 
-class StorageFailed(LogError):  # noqa: N818
+class StorageFailed(LogError):
     """The log cannot be trusted to disk any more (a failed fsync, a failed cut-back). Only a restart helps."""
 
 
-class ReadFailed(LogError):  # noqa: N818
+class ReadFailed(LogError):
     """The device or the file system refused to read."""
 
 
-class CorruptLog(LogError):  # noqa: N818
+class CorruptLog(LogError):
     """Bytes on disk that were durable are no longer whole."""
 
 
-class DecodeFailed(LogError):  # noqa: N818
+class DecodeFailed(LogError):
     """A batch whose records cannot be decoded: malformed, of an unknown codec, or too large when decompressed."""
