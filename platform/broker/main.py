@@ -47,6 +47,7 @@ from .producer_ids import ProducerIds
 from .services import Services
 from .slow_reads import SlowReads
 from .tiering import Tiering
+from .tls_listener import TlsListener
 from .watch import DatabaseWatch, close_expired
 
 log = logging.getLogger("coldstream.broker")
@@ -65,6 +66,7 @@ class Broker:
         self.failed: asyncio.Future[BaseException] | None = None
         self.address = settings.kafka
         self.services: Services
+        self._server: asyncio.Server | TlsListener
         self._background: list[asyncio.Task[None]] = []
         self._undo: list[Callable[[], object]] = []
 
@@ -158,9 +160,15 @@ class Broker:
         self.address = Address(settings.kafka.host, bound)
         advertised = settings.advertised
         services.advertised = Address(advertised.host, advertised.port or bound)
-        self._server = await services.loop.create_server(
-            lambda: Connection(services), sock=listening, backlog=LISTEN_BACKLOG, ssl=tls_context(settings)
-        )
+        context = tls_context(settings)
+        if context is not None:
+            listening.listen(LISTEN_BACKLOG)
+            listening.setblocking(False)
+            self._server = TlsListener(listening, context, lambda: Connection(services))
+        else:
+            self._server = await services.loop.create_server(
+                lambda: Connection(services), sock=listening, backlog=LISTEN_BACKLOG
+            )
 
     def _trouble(self) -> str | None:
         return "storage has failed" if self.failed is not None and self.failed.done() else None
