@@ -7,6 +7,7 @@ objects; a local file goes only when its copy is committed.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from uuid import UUID
 
@@ -62,6 +63,7 @@ class Tiering:
         self._offload = Offload(manifest, worker, now_ms=now_ms)
         self._collector = Collector(manifest, worker.delete)
         self._passes: dict[Partition, asyncio.Task[None]] = {}
+        self._uploading: Counter[Partition] = Counter()  # a file that is being uploaded is not taken away from under it
         self._collected_at_ms = 0
         self._marked_topics: set[UUID] = set()
         self._backlog = Backlog()
@@ -91,7 +93,13 @@ class Tiering:
 
     async def offload(self, partition: Partition, *, at_once: bool = False) -> OffloadOutcome:
         """Upload what is due of one partition; `at_once` does not wait for a backoff to end."""
-        outcome = await self._offload.run(partition.log, partition, at_once=at_once)
+        self._uploading[partition] += 1
+        try:
+            outcome = await self._offload.run(partition.log, partition, at_once=at_once)
+        finally:
+            self._uploading[partition] -= 1
+            if not self._uploading[partition]:
+                del self._uploading[partition]
         self._metrics.uploaded_segments += len(outcome.uploaded)
         self._metrics.uploaded_bytes += sum(segment.size_bytes for segment in outcome.uploaded)
         self._metrics.upload_failures += outcome.error is not None
@@ -140,17 +148,22 @@ class Tiering:
         for number, partition in enumerate(self._logs.partitions()):
             if number % PARTITIONS_PER_BREATH == 0:
                 await asyncio.sleep(0)
+            if partition not in self._uploading and partition not in self._passes:
+                await self._let_go(partition)
             if partition.topic.log_config.tiered:
                 due = self._offload.backlog(partition.log, partition)
                 backlog += due
                 if due.segments and partition not in self._passes and len(self._passes) < PASSES_MAX:
                     self._begin_pass(partition)
-            try:
-                await self.retain(partition)
-                await self.evict(partition)
-            except EXPECTED as error:
-                log.warning("retention failed", extra=about(partition) | {"error": str(error)})
         self._backlog = backlog
+
+    async def _let_go(self, partition: Partition) -> None:
+        """What retention no longer wants goes before anything is uploaded in vain."""
+        try:
+            await self.retain(partition)
+            await self.evict(partition)
+        except EXPECTED as error:
+            log.warning("retention failed", extra=about(partition) | {"error": str(error)})
 
     def _begin_pass(self, partition: Partition) -> None:
         async def run() -> None:
