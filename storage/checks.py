@@ -41,15 +41,25 @@ RECORDS_MAX = 2**24  # in a compressed batch, whose records nobody counts here; 
 _CRC, _ATTRIBUTES, _TIMESTAMP = struct.Struct(">I"), struct.Struct(">H"), struct.Struct(">q")
 
 
-def too_short(size: int) -> Refused:
-    return CorruptBatch(f"{size} bytes are no record batch: its header alone has {HEADER_BYTES}")
+MAGIC_AT = 16  # in every message format: after offset, length, and leader epoch or CRC
+
+
+def too_short(batch: memoryview) -> Refused:
+    """What is wrong with fewer bytes than a header has. Every message format has its magic byte in the same place."""
+    if len(batch) > MAGIC_AT and batch[MAGIC_AT] != MAGIC:
+        return unsupported_magic(batch[MAGIC_AT])
+    return CorruptBatch(f"{len(batch)} bytes are no record batch: its header alone has {HEADER_BYTES}")
+
+
+def unsupported_magic(magic: int) -> UnsupportedMagic:
+    return UnsupportedMagic(f"message format v{magic}: only v2 (record batches) is kept, upgrade the client")
 
 
 def refuse(batch: memoryview, config: LogConfig, now_ms: int) -> NoReturn:
     """Name the first thing wrong with a batch, in the order in which Kafka would find it."""
     header = parse_header(batch)
     if header.magic != MAGIC:
-        raise UnsupportedMagic(f"message format v{header.magic}: only v2 (record batches) is kept, upgrade the client")
+        raise unsupported_magic(header.magic)
     if header.size_bytes != len(batch):
         raise CorruptBatch(
             f"the batch says it has {header.size_bytes} bytes, but {len(batch)} were sent: exactly one batch is allowed"

@@ -177,7 +177,7 @@ class Log(ReadableLog):
         """
         size = len(batch)
         if size < HEADER_BYTES:
-            raise checks.too_short(size)
+            raise checks.too_short(batch)
         (_, length, _, magic, crc, attributes, last_delta, first_ms, max_ms, producer_id, epoch, sequence, count) = (
             HEADER.unpack_from(batch)
         )

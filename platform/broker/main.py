@@ -129,6 +129,7 @@ class Broker:
             producer_ids=ProducerIds(database),
             worker=worker,
         )
+        await logs.finish_removals()
         await asyncio.gather(follower.start(), coordinator.load())
         drop_what_is_gone(coordinator, follower)
         await tiering.load()

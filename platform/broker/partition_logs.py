@@ -17,7 +17,7 @@ from ...storage.config import LogConfig
 from ...storage.disk import Disk
 from ...storage.log import Log
 from ...storage.open_files import OpenFiles
-from ...storage.removal import remove_directory
+from ...storage.removal import finish_removals, remove_directory
 from ...tenants.topic_configs import Value
 from .namespace import Partition
 
@@ -50,6 +50,12 @@ class PartitionLogs:
     def partitions(self) -> list[Partition]:
         """Every partition that is open."""
         return list(self.partition_of.values())
+
+    async def finish_removals(self) -> None:
+        """Remove what deletions that a crash cut short left behind; once, before anything is opened."""
+        if self._disk.exists(str(self.topics_dir)):
+            run = asyncio.get_running_loop().run_in_executor
+            await run(self._threads, finish_removals, self._disk, str(self.topics_dir))
 
     async def open_many(self, openings: Iterable[Opening], now_ms: int) -> list[Log]:
         """Open or create logs, beside each other; all or none. Recovery of a log that was not closed cleanly happens

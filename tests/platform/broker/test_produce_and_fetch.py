@@ -73,6 +73,7 @@ def test_produce_of_the_old_message_formats_is_refused_as_unsupported(bench: Ben
         ("errors", 0, batch_of(b"x")[:-1] + b"?", -1, ErrorCode.CORRUPT_MESSAGE),
         ("errors", 0, batch_of(b"x")[:40], -1, ErrorCode.CORRUPT_MESSAGE),
         ("errors", 0, b"", -1, ErrorCode.CORRUPT_MESSAGE),
+        ("errors", 0, bytes(16) + b"\1" + bytes(17), -1, ErrorCode.UNSUPPORTED_FOR_MESSAGE_FORMAT),
         ("errors", 0, batch_of(b"x" * 2_000_000), -1, ErrorCode.MESSAGE_TOO_LARGE),
         ("errors", 0, batch_of(b"x", producer_id=999, base_sequence=0), -1, ErrorCode.INVALID_PRODUCER_ID_MAPPING),
     ],
