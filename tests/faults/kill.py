@@ -1,9 +1,10 @@
 """kill -9 of everything, again and again, while an idempotent producer writes with acks=all.
 
-    python -m coldstream.tests.faults.kill --kills 20
+    python -m coldstream.tests.faults.kill --kills 20 --broker-kills 5
 
 Two topics: a plain one, and one of tiny segments that leave local disk as soon as they are in the object store, so that
-kills also hit rolling, offload and eviction. The whole platform is killed at once: supervisor, broker, console, worker.
+kills also hit rolling, offload and eviction. The whole platform is killed at once: supervisor, broker, console, worker;
+in between the broker alone, which its supervisor has to start again. A group commits all the while.
 """
 
 import argparse
@@ -11,9 +12,11 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from coldstream.tests.faults.witness import Committer, Memory, Watcher, Writer, contradictions, read_all
 from coldstream.tests.platform_process import PlatformProcess
 from coldstream.tests.virtual_cluster import HttpApi, VirtualCluster, eventually
@@ -44,9 +47,23 @@ class Outcome:
         )
 
 
-def run(kills: int, directory: Path, *, seed: int = 0, say: bool = False) -> Outcome:
-    """Kills the platform that many times. What is wrong afterwards is in the outcome."""
+def kill_everything(platform: PlatformProcess) -> None:
+    platform.kill()
+    platform.start()
+
+
+def kill_the_broker(platform: PlatformProcess) -> None:
+    """And wait until the supervisor has another one ready."""
+    before = platform.pids["broker"]
+    psutil.Process(before).kill()
+    eventually(lambda: platform.pids["broker"] != before, "a new broker", 30)
+
+
+def run(kills: int, directory: Path, *, broker_kills: int = 0, seed: int = 0, say: bool = False) -> Outcome:
+    """Kills the platform, or its broker alone, that many times. What is wrong afterwards is in the outcome."""
     chance = random.Random(seed)
+    blows: list[Callable[[PlatformProcess], None]] = [kill_everything] * kills + [kill_the_broker] * broker_kills
+    chance.shuffle(blows)
     memory = Memory()
     slowest_s = 0.0
     with PlatformProcess.started(directory, offload_interval_ms=50) as platform:
@@ -59,21 +76,16 @@ def run(kills: int, directory: Path, *, seed: int = 0, say: bool = False) -> Out
         for thread in (*writers, watcher, committer):
             thread.start()
         eventually(lambda: memory.acknowledged and memory.seen, "first acknowledgements")
-        for number in range(1, kills + 1):
+        for number, blow in enumerate(blows, 1):
             time.sleep(chance.uniform(*BETWEEN_KILLS_S))
             before = len(memory.acknowledged)
-            platform.kill()
             began_s = time.monotonic()
-            platform.start()
+            blow(platform)
             slowest_s = max(slowest_s, time.monotonic() - began_s)
-            eventually(
-                lambda before=before: len(memory.acknowledged) > before, f"acknowledgements after kill {number}", 60
-            )
+            said = f"{blow.__name__.replace('_', ' ')} ({number} of {len(blows)})"
+            eventually(lambda before=before: len(memory.acknowledged) > before, f"acknowledgements after {said}", 60)
             if say:
-                print(
-                    f"kill {number} of {kills}: {len(memory.acknowledged):,} acknowledged, {len(memory.seen):,} seen",
-                    flush=True,
-                )
+                print(f"{said}: {len(memory.acknowledged):,} acknowledged, {len(memory.seen):,} seen", flush=True)
         unanswered = [writer.stop() for writer in writers]
         watcher.stop()
         forgotten = committer.stop()
@@ -90,18 +102,25 @@ def run(kills: int, directory: Path, *, seed: int = 0, say: bool = False) -> Out
             wrong.append(f"{len(now.seen)} records can be read, the ends say {sum(ends.values())}")
         if not evicted:
             wrong.append("nothing left local disk: offload never finished between two kills")
-    return Outcome(kills, memory.produced, len(memory.acknowledged), len(now.seen), evicted, slowest_s, wrong)
+    return Outcome(len(blows), memory.produced, len(memory.acknowledged), len(now.seen), evicted, slowest_s, wrong)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--broker-kills", type=int, default=5, help="kills of the broker alone, in between")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the pauses between kills")
     parser.add_argument("--keep", type=Path, help="a directory for the platform's data and logs, kept afterwards")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="coldstream-kill-") as temporary:
-        outcome = run(arguments.kills, arguments.keep or Path(temporary), seed=arguments.seed, say=True)
+        outcome = run(
+            arguments.kills,
+            arguments.keep or Path(temporary),
+            broker_kills=arguments.broker_kills,
+            seed=arguments.seed,
+            say=True,
+        )
     print(outcome)
     return 1 if outcome.wrong else 0
 

@@ -14,7 +14,7 @@ KILLS = 3
 
 @pytest.mark.slow
 def test_acknowledged_records_survive_kills_of_everything(tmp_path: Path) -> None:
-    outcome = kill.run(KILLS, tmp_path)
+    outcome = kill.run(KILLS, tmp_path, broker_kills=1)
     print(outcome)
     assert not outcome.wrong, str(outcome)
 
