@@ -34,6 +34,11 @@ log = logging.getLogger("coldstream.connection")
 
 PRODUCE, FETCH = int(ApiKey.PRODUCE), int(ApiKey.FETCH)
 SMALL_FRAME_BYTES_MAX = STRANGER_FRAME_BYTES_MAX  # up to here no limit needs to be looked up
+# Decoding small elements takes twenty times their bytes and a second per few megabytes of the loop's time.
+LARGE_APIS = frozenset({ApiKey.PRODUCE, ApiKey.JOIN_GROUP, ApiKey.SYNC_GROUP})  # which carry bytes, not elements
+MANY_PARTITIONS_APIS = frozenset({ApiKey.FETCH, ApiKey.LIST_OFFSETS, ApiKey.OFFSET_COMMIT, ApiKey.OFFSET_FETCH})
+MANY_PARTITIONS_BYTES_MAX = 2 * 2**20
+OTHER_BYTES_MAX = 2**20
 HELD_BYTES_MAX = 256 * 1024  # input kept for a busy connection before its socket is left alone
 ANSWERS_WAITING_MAX = 4096  # produce answers waiting for their commit round
 ANSWERS_WAITING_BYTES_MAX = 2**20  # other answers that wait behind those
@@ -223,11 +228,14 @@ class Connection(asyncio.BufferedProtocol):
         self.sign_in.request(header, view, end)
 
     def _check_size(self, header: RequestHeader, size_bytes: int) -> None:
-        """Only Produce may be large. Raises Refused."""
+        """Only what carries records or members' bytes may be large. Raises Refused."""
         known = self.caller is not None or self.may_be_anonymous
         limit_bytes = frame_bytes_limit(
             header.api_key, authenticated=known, frame_bytes_max=self.services.settings.frame_bytes_max
         )
+        if header.api_key not in LARGE_APIS:
+            many = header.api_key in MANY_PARTITIONS_APIS
+            limit_bytes = min(limit_bytes, MANY_PARTITIONS_BYTES_MAX if many else OTHER_BYTES_MAX)
         if size_bytes > limit_bytes:
             raise Refused(f"a request of {size_bytes} bytes, where this API may have {limit_bytes}")
 

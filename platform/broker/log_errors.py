@@ -1,4 +1,8 @@
-"""Which Kafka error each failure of the log is, and the sentence beside it."""
+"""Which Kafka error each failure of the log is, and the sentence beside it.
+
+What was wrong with a batch is said in the log's own words. What is wrong with the machine is said in words of our own:
+its paths, and which topics it holds, are nobody's business.
+"""
 
 from collections.abc import Mapping
 
@@ -27,9 +31,20 @@ FETCH: Mapping[type[storage.LogError], ErrorCode] = {
 }
 
 
+SENTENCES: Mapping[type[storage.LogError], str] = {
+    storage.DiskFull: "No space left on the broker's disk: nothing of this was kept, try again",
+    storage.WriteFailed: "the broker's disk refused the write: nothing of this was kept, try again",
+    storage.StorageFailed: "the broker cannot write to this partition until its operator has looked at it",
+    storage.LogClosed: "the topic is being deleted",
+}
+
+
 def produce_error(error: storage.LogError) -> tuple[ErrorCode, str]:
     """Code and sentence for a batch that was refused."""
-    return code_of(error, PRODUCE, ErrorCode.UNKNOWN_SERVER_ERROR), str(error)
+    code = code_of(error, PRODUCE, ErrorCode.UNKNOWN_SERVER_ERROR)
+    if isinstance(error, storage.Refused):
+        return code, str(error)
+    return code, next((SENTENCES[kind] for kind in type(error).__mro__ if kind in SENTENCES), "the broker failed")
 
 
 def fetch_error(error: storage.LogError) -> ErrorCode:

@@ -124,6 +124,7 @@ class ProduceRound:
                 log.flush()
             except LogError as error:
                 failed[log] = error
+                services.write_failed(log, error)
                 continue
             except Exception as error:
                 # What is queued, nobody knows; it may point into a buffer that is about to hold other bytes.

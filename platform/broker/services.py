@@ -1,6 +1,7 @@
 """What every connection and handler of one broker shares; built once by `main`."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
     from .fetch import FetchJob
 
 
+log = logging.getLogger("coldstream.broker")
+
 ANONYMOUS = "anonymous"
+WRITE_FAILURES_SAID_EVERY_S = 1.0
 
 
 class Services:
@@ -79,6 +83,7 @@ class Services:
         self.advertised: Address = settings.advertised
         self.stopping = False
         self.rights_version = 0  # moves when keys, policies or namespaces may have changed
+        self._write_failures_said_s = float("-inf")
         self._tasks: set[asyncio.Task[Any]] = set()
         rounds.on_completed = self._round_completed
 
@@ -126,6 +131,13 @@ class Services:
     def session_lifetime_ms(self, caller: Caller) -> int:
         """How long a sign-in lasts: until the key expires (KIP-368), else without limit (0)."""
         return max(1, caller.expires_at_ms - self.now_ms()) if caller.expires_at_ms is not None else 0
+
+    def write_failed(self, partition_log: Log, error: Exception) -> None:
+        """Say in the log what the client is not told, once in a while: a full disk fails thousands of requests."""
+        now_s = self.loop.time()
+        if now_s >= self._write_failures_said_s + WRITE_FAILURES_SAID_EVERY_S:
+            self._write_failures_said_s = now_s
+            log.error("a log cannot be written", extra={"log": repr(partition_log), "error": str(error)})
 
     def _round_completed(self, ticket: int, logs: Sequence[Log]) -> None:
         """A commit round is durable: send acknowledgements, then wake the fetches that wait for these logs."""

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from uuid import UUID
 
 from ....tenants.actor import Actor
-from ....tenants.errors import TenancyError
 from ....tenants.permissions import Operation, ResourceType
 from ....tenants.topics import create_topic
 from ...wire.api import ApiKey
@@ -18,9 +17,10 @@ from ...wire.messages import metadata as wire
 from ...wire.metadata import MetadataBroker, MetadataPartition, encode_metadata_response, encode_topic
 from ...wire.schema import ZERO_UUID
 from ..context import Context
+from ..errors import ApiError
 from ..namespace import Topic
 from ..registry import Right, Scope, handles
-from ..tenancy_errors import tenancy_error
+from ..tenancy_errors import catch_up, transaction
 
 CLUSTER_NAME = "kafka-cluster"
 NULL_TOPICS_FROM = 1  # in version 0 an empty list asks for all topics
@@ -139,15 +139,15 @@ async def create_missing(context: Context, names: Iterable[str], then: Callable[
         if not may or context.namespace.topic(name.encode()) is not None:
             continue
         try:
-            async with context.services.database.write() as session:
+            async with transaction(context) as session:
                 await create_topic(
                     session, Actor.system("automatic topic creation"), context.namespace.id, name, -1, {}
                 )
             made = True
-        except TenancyError as error:
-            context.services.metrics.failed(ApiKey.METADATA, tenancy_error(error))
+        except ApiError as refused:
+            context.services.metrics.failed(ApiKey.METADATA, refused.code)
     if made:
-        await context.services.follower.refresh()
+        await catch_up(context)
     return then()
 
 

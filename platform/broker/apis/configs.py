@@ -6,7 +6,6 @@ synonyms name a topic's own override and the default, never a setting of the mac
 
 from collections.abc import Iterable
 
-from ....tenants.errors import TenancyError
 from ....tenants.permissions import Operation, ResourceType
 from ....tenants.topic_configs import DEFINITIONS, ConfigType, to_text
 from ....tenants.topics import ConfigChange, ConfigOperation, alter_configs
@@ -18,7 +17,7 @@ from ..context import Context
 from ..errors import ApiError
 from ..namespace import Topic
 from ..registry import Right, Scope, handles
-from ..tenancy_errors import actor_of, tenancy_error
+from ..tenancy_errors import actor_of, catch_up, transaction
 
 SOURCE_TOPIC, SOURCE_STATIC_BROKER, SOURCE_DEFAULT = 1, 4, 5
 CLUSTER_NAME = "kafka-cluster"
@@ -129,7 +128,7 @@ async def incremental_alter_configs(
             response.error_code, response.error_message = refused.code, refused.message
         responses.append(response)
     if not request.validate_only:
-        await context.services.follower.refresh()
+        await catch_up(context)
     return alteration.IncrementalAlterConfigsResponse(responses=responses)
 
 
@@ -144,10 +143,5 @@ async def alter(context: Context, resource: alteration.AlterConfigsResource, val
         raise ApiError(
             ErrorCode.INVALID_REQUEST, "a config operation is 0 set, 1 delete, 2 append or 3 subtract"
         ) from None
-    try:
-        async with context.services.database.write() as session:
-            await alter_configs(
-                session, actor_of(context.caller), context.namespace.id, topic.name, changes, validate_only
-            )
-    except TenancyError as error:
-        raise ApiError(tenancy_error(error), str(error)) from None
+    async with transaction(context) as session:
+        await alter_configs(session, actor_of(context.caller), context.namespace.id, topic.name, changes, validate_only)

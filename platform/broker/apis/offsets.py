@@ -6,6 +6,7 @@ on threads or in the cold worker, never on the loop. -4 is the earliest local of
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from typing import NamedTuple
 
@@ -24,7 +25,10 @@ from ..fetch import epoch_error
 from ..namespace import Partition
 from ..registry import Right, Scope, handles
 
+log = logging.getLogger("coldstream.offsets")
+
 LOOKUP_S_MAX = 20.0
+LOOKUPS_AT_ONCE = 8
 NOT_FOUND = -1
 
 
@@ -35,34 +39,75 @@ class Found(NamedTuple):
     timestamp_ms: int = -1
 
 
+class LookUp(NamedTuple):
+    """A question that memory cannot answer, and where its answer belongs."""
+
+    partition: Partition
+    asked: wire.ListOffsetsPartition
+    answers: list[wire.ListOffsetsPartitionResponse]
+    at: int
+
+
 @handles(ApiKey.LIST_OFFSETS, scopes={Scope.TOPICS}, authorises=(Right(Operation.DESCRIBE, ResourceType.TOPIC),))
 async def list_offsets(request: wire.ListOffsetsRequest, context: Context) -> wire.ListOffsetsResponse:
-    """Offsets by timestamp or special timestamp, every partition beside the others."""
-    topics = []
-    for topic in request.topics:
-        answers = await asyncio.gather(*(answer_partition(context, topic.name, asked) for asked in topic.partitions))
-        topics.append(wire.ListOffsetsTopicResponse(name=topic.name, partitions=answers))
+    """Offsets by timestamp or special timestamp. What has to be looked up is, a few at a time and not for ever."""
+    look_ups: list[LookUp] = []
+    topics = [
+        wire.ListOffsetsTopicResponse(name=topic.name, partitions=answer_topic(context, topic, look_ups))
+        for topic in request.topics
+    ]
+    deadline_s = context.services.loop.time() + LOOKUP_S_MAX
+    for at in range(0, len(look_ups), LOOKUPS_AT_ONCE):
+        await asyncio.gather(*(look_up(context, each, deadline_s) for each in look_ups[at : at + LOOKUPS_AT_ONCE]))
     return wire.ListOffsetsResponse(topics=topics)
 
 
-async def answer_partition(
-    context: Context, name: str, asked: wire.ListOffsetsPartition
-) -> wire.ListOffsetsPartitionResponse:
-    """One partition's answer, errors included."""
+def answer_topic(
+    context: Context, topic: wire.ListOffsetsTopic, look_ups: list[LookUp]
+) -> list[wire.ListOffsetsPartitionResponse]:
+    """An answer for each partition asked for; those that take a look-up are errors until it is done."""
+    answers: list[wire.ListOffsetsPartitionResponse] = []
+    for asked in topic.partitions:
+        try:
+            partition = find(context, topic.name, asked.partition_index)
+            error = epoch_error(asked.current_leader_epoch, partition.leader_epoch)
+            if error:
+                answers.append(failed(asked.partition_index, error))
+                continue
+            offset = known_offset(partition, asked.timestamp)
+        except ApiError as refused:
+            answers.append(failed(asked.partition_index, refused.code))
+            continue
+        if offset is None:
+            look_ups.append(LookUp(partition, asked, answers, len(answers)))
+            answers.append(failed(asked.partition_index, ErrorCode.OFFSET_NOT_AVAILABLE))
+        else:
+            answers.append(answered(asked.partition_index, partition, Found(offset)))
+    return answers
+
+
+async def look_up(context: Context, each: LookUp, deadline_s: float) -> None:
+    """Put the answer in its place, unless reading fails or takes too long: then the client asks again."""
+    slow_reads = context.services.slow_reads
+    by_largest = each.asked.timestamp == wire.MAX_TIMESTAMP
     try:
-        partition = find(context, name, asked.partition_index)
-        error = epoch_error(asked.current_leader_epoch, partition.leader_epoch)
-        if error:
-            return failed(asked.partition_index, error)
-        async with asyncio.timeout(LOOKUP_S_MAX):
-            found = await look_up(context, partition, asked.timestamp)
-    except ApiError as refused:
-        return failed(asked.partition_index, refused.code)
-    except (LogError, ObjectStoreError, ColdWorkerUnavailable, CorruptObject, TimeoutError):
-        return failed(asked.partition_index, ErrorCode.OFFSET_NOT_AVAILABLE)
+        async with asyncio.timeout_at(deadline_s), slow_reads.permits(context.caller):
+            found = await (
+                largest_timestamp(context, each.partition)
+                if by_largest
+                else by_timestamp(context, each.partition, each.asked.timestamp)
+            )
+    except (LogError, ObjectStoreError, ColdWorkerUnavailable, CorruptObject, TimeoutError, FileNotFoundError) as error:
+        log.warning("look-up by time failed", extra={"topic_id": str(each.partition.topic.id), "error": repr(error)})
+        return
+    each.answers[each.at] = answered(each.asked.partition_index, each.partition, found)
+
+
+def answered(index: int, partition: Partition, found: Found) -> wire.ListOffsetsPartitionResponse:
+    """What was found, with the leader epoch of the record there."""
     epoch = epoch_of(partition.log.epoch_history(), found.offset) if found.offset >= 0 else -1
     return wire.ListOffsetsPartitionResponse(
-        partition_index=asked.partition_index,
+        partition_index=index,
         error_code=ErrorCode.NONE,
         timestamp=found.timestamp_ms,
         offset=found.offset,
@@ -88,26 +133,26 @@ def find(context: Context, name: str, index: int) -> Partition:
     return partition
 
 
-async def look_up(context: Context, partition: Partition, timestamp_ms: int) -> Found:
-    """Resolve one timestamp. Raises LogError, ObjectStoreError or ColdWorkerUnavailable."""
+def known_offset(partition: Partition, timestamp_ms: int) -> int | None:
+    """What memory says; None where it takes a look-up. Raises ApiError."""
     log = partition.log
     match timestamp_ms:
         case wire.LATEST_TIMESTAMP:
-            return Found(log.last_stable)
+            return log.last_stable
         case wire.EARLIEST_TIMESTAMP:
-            return Found(log.log_start)
+            return log.log_start
         case wire.EARLIEST_LOCAL_TIMESTAMP:
-            return Found(max(log.local_start, log.log_start))
+            return max(log.local_start, log.log_start)
         case wire.LATEST_TIERED_TIMESTAMP:
-            return Found(partition.cold[-1].end - 1 if partition.cold else NOT_FOUND)
+            return partition.cold[-1].end - 1 if partition.cold else NOT_FOUND
         case wire.EARLIEST_PENDING_UPLOAD_TIMESTAMP:
-            return Found(partition.cold_end)
+            return partition.cold_end
         case wire.MAX_TIMESTAMP:
-            return await largest_timestamp(context, partition)
+            return None
         case _ if timestamp_ms < 0:
             raise ApiError(ErrorCode.INVALID_REQUEST, f"no such special timestamp: {timestamp_ms}")
         case _:
-            return await by_timestamp(context, partition, timestamp_ms)
+            return None
 
 
 async def by_timestamp(context: Context, partition: Partition, timestamp_ms: int) -> Found:

@@ -4,10 +4,10 @@ An answer that says "created" comes once this broker can take records for the to
 are accepted only as -1 or 1 and empty: durability comes from the topic's durability setting, not from replicas.
 """
 
+from collections import Counter
 from uuid import UUID
 
 from ....tenants.catalogue import TopicEntry
-from ....tenants.errors import TenancyError
 from ....tenants.permissions import Operation, ResourceType
 from ....tenants.topic_configs import resolve, to_text
 from ....tenants.topics import create_topic, delete_topic
@@ -19,7 +19,7 @@ from ...wire.schema import ZERO_UUID
 from ..context import Context
 from ..errors import ApiError
 from ..registry import Right, Scope, handles
-from ..tenancy_errors import actor_of, tenancy_error
+from ..tenancy_errors import actor_of, catch_up, transaction
 from .configs import SOURCE_DEFAULT, SOURCE_TOPIC
 
 CLUSTER_NAME = "kafka-cluster"
@@ -33,13 +33,13 @@ TOPICS_PER_REQUEST_MAX = 1000
 )
 async def create_topics(request: creation.CreateTopicsRequest, context: Context) -> creation.CreateTopicsResponse:
     """Each topic in a transaction of its own, as Kafka does; then wait until they can be written to."""
-    names = [topic.name for topic in request.topics]
+    times_named = Counter(topic.name for topic in request.topics)
     results = []
     for topic in request.topics:
         try:
-            if len(names) > TOPICS_PER_REQUEST_MAX:
+            if len(request.topics) > TOPICS_PER_REQUEST_MAX:
                 raise ApiError(ErrorCode.INVALID_REQUEST, f"more than {TOPICS_PER_REQUEST_MAX} topics in one request")
-            if names.count(topic.name) > 1:
+            if times_named[topic.name] > 1:
                 raise ApiError(ErrorCode.INVALID_REQUEST, f"topic {topic.name!r} is named twice in one request")
             results.append(created(await create(context, topic, request.validate_only), context))
         except ApiError as refused:
@@ -47,7 +47,7 @@ async def create_topics(request: creation.CreateTopicsRequest, context: Context)
                 creation.CreatableTopicResult(name=topic.name, error_code=refused.code, error_message=refused.message)
             )
     if not request.validate_only and any(not result.error_code for result in results):
-        await context.services.follower.refresh()
+        await catch_up(context)
     return creation.CreateTopicsResponse(topics=results)
 
 
@@ -71,19 +71,16 @@ async def create(context: Context, topic: creation.CreatableTopic, validate_only
         if config.value is None:
             raise ApiError(ErrorCode.INVALID_CONFIG, f"{config.name}: a value is needed")
         configs[config.name] = config.value
-    try:
-        async with context.services.database.write() as session:
-            return await create_topic(
-                session,
-                actor_of(context.caller),
-                context.namespace.id,
-                topic.name,
-                topic.num_partitions,
-                configs,
-                validate_only,
-            )
-    except TenancyError as error:
-        raise ApiError(tenancy_error(error), str(error)) from None
+    async with transaction(context) as session:
+        return await create_topic(
+            session,
+            actor_of(context.caller),
+            context.namespace.id,
+            topic.name,
+            topic.num_partitions,
+            configs,
+            validate_only,
+        )
 
 
 def created(entry: TopicEntry, context: Context) -> creation.CreatableTopicResult:
@@ -127,7 +124,7 @@ async def delete_topics(request: deletion.DeleteTopicsRequest, context: Context)
             result.error_code, result.error_message = refused.code, refused.message
         responses.append(result)
     if any(not result.error_code for result in responses):
-        await context.services.follower.refresh()
+        await catch_up(context)
     return deletion.DeleteTopicsResponse(responses=responses)
 
 
@@ -136,9 +133,6 @@ async def delete(context: Context, name: str | None, topic_id: UUID) -> tuple[st
     if (name is None) == (topic_id == ZERO_UUID):
         raise ApiError(ErrorCode.INVALID_REQUEST, "name a topic or give its id, one of the two")
     topic = context.topic_by_id(Operation.DELETE, topic_id) if name is None else context.topic(Operation.DELETE, name)
-    try:
-        async with context.services.database.write() as session:
-            await delete_topic(session, actor_of(context.caller), context.namespace.id, topic.name, topic_id=topic.id)
-    except TenancyError as error:
-        raise ApiError(tenancy_error(error), str(error)) from None
+    async with transaction(context) as session:
+        await delete_topic(session, actor_of(context.caller), context.namespace.id, topic.name, topic_id=topic.id)
     return topic.name, topic.id
