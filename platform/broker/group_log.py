@@ -9,6 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from ...storage import records as batches
@@ -40,6 +41,15 @@ CONFIG = LogConfig(
 Done = Callable[[BaseException | None], None]
 
 
+class Waiting(NamedTuple):
+    """An append that the commit round `ticket` makes durable, and where its partition ends then."""
+
+    ticket: int
+    partition: int
+    end: int
+    done: Done
+
+
 class GroupLogs:
     """Implements `groups.seams.GroupLog` over local logs. All but `replay` and `write_snapshot` run on the loop."""
 
@@ -53,12 +63,11 @@ class GroupLogs:
         self._disk = disk
         self._rounds = rounds
         self._now_ms = now_ms
-        self._waiting: deque[tuple[int, Done]] = deque()  # (ticket, done), tickets never go down
+        self._waiting: deque[Waiting] = deque()  # tickets never go down
         self._durable_end = [each.durable for each in logs]  # end of the last append whose done(None) was called
         self._snapshot_end = [
             newest.end if (newest := newest_snapshot(disk, snapshots, p)) else 0 for p in range(PARTITIONS)
         ]
-        self._ends: deque[tuple[int, int]] = deque()  # (partition, end) beside `_waiting`
 
     @classmethod
     def open(
@@ -104,17 +113,22 @@ class GroupLogs:
             appended = partition_log.append_internal(batch, now_ms)
             partition_log.flush()
         except LogError as error:
-            done(error)
+            self._fail(done, error)
             return
-        self._waiting.append((self._rounds.dirty(partition_log), done))
-        self._ends.append((partition, appended.last_offset + 1))
+        self._waiting.append(Waiting(self._rounds.dirty(partition_log), partition, appended.last_offset + 1, done))
+
+    def _fail(self, done: Done, error: LogError) -> None:
+        """Tell of a failure after everything that was appended before it."""
+        if self._waiting:
+            self._waiting.append(Waiting(self._waiting[-1].ticket, 0, 0, lambda _: done(error)))
+        else:
+            done(error)
 
     def completed(self, ticket: int) -> None:
         """Commit rounds up to `ticket` are done: tell who waits."""
-        while self._waiting and self._waiting[0][0] <= ticket:
-            _, done = self._waiting.popleft()
-            partition, end = self._ends.popleft()
-            self._durable_end[partition] = end
+        while self._waiting and self._waiting[0].ticket <= ticket:
+            _, partition, end, done = self._waiting.popleft()
+            self._durable_end[partition] = max(end, self._durable_end[partition])
             try:
                 done(None)
             except Exception:  # a mistake in one group must not keep others, nor producers, from their answers

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("coldstream.housekeeping")
 
 STEP_S = 0.2
+RETRY_S = 5.0
 PARTITIONS_PER_STEP = 500
 
 
@@ -31,10 +32,14 @@ class Housekeeping:
         """Until cancelled."""
         while True:
             await asyncio.sleep(STEP_S)
-            some = self._some_logs()
-            self._roll(some)
-            await self._checkpoint(some)
-            await self._snapshot_groups()
+            try:
+                some = self._some_logs()
+                self._roll(some)
+                await self._checkpoint(some)
+                await self._snapshot_groups()
+            except Exception:  # a full disk, say: what is due stays due
+                log.exception("housekeeping broke off, it will be tried again")
+                await asyncio.sleep(RETRY_S)
 
     def _some_logs(self) -> list[Log]:
         partitions = self._services.logs.partitions()

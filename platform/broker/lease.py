@@ -4,8 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from ...tenants.database import Database
 from ..cluster.errors import BrokerFenced
 from ..cluster.membership import LEASE_RENEWAL_MS, BrokerRegistration, renew_lease
@@ -24,5 +22,5 @@ async def keep_lease(
         except BrokerFenced as fenced:
             on_fenced(fenced)
             return
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("the lease cannot be renewed", extra={"error": str(error)})
+        except Exception as error:
+            log.warning("the lease cannot be renewed", extra={"error": repr(error)})

@@ -5,14 +5,13 @@ finds what was done already.
 """
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from ...tenants import jobs
-from ...tenants.errors import LeaseLost, TenancyError
+from ...tenants.errors import LeaseLost
 from .namespace import Partition, Topic
 from .tiering import EXPECTED, Tiering
 
@@ -25,6 +24,7 @@ LOOK_EVERY_S = 5.0  # besides being told: a job whose owner vanished is taken up
 LEASE_MS = 60_000
 TRIES_MAX = 5
 RETRY_S = 1.0
+RELEASE_S_MAX = 1.0
 SEALED_WAIT_S = 0.02
 
 
@@ -52,8 +52,8 @@ class OffloadJobs:
                 for job in await jobs.lease(self._services.database, [jobs.OFFLOAD], owner, LEASE_MS):
                     self._wanted.set()  # there may be another one behind it
                     await self._work(job)
-            except (TenancyError, SQLAlchemyError, OSError) as error:
-                log.warning("jobs cannot be looked at", extra={"error": str(error)})
+            except Exception as error:
+                log.warning("jobs cannot be looked at", extra={"error": repr(error)})
                 await asyncio.sleep(RETRY_S)
             try:
                 await asyncio.wait_for(self._wanted.wait(), LOOK_EVERY_S)
@@ -72,10 +72,15 @@ class OffloadJobs:
         except JobFailed as failed:
             await jobs.fail(database, job, str(failed))
         except asyncio.CancelledError:
-            await jobs.release(database, job, "the broker was stopped")
+            with contextlib.suppress(Exception):  # who cannot give it back in time lets its lease run out
+                async with asyncio.timeout(RELEASE_S_MAX):
+                    await jobs.release(database, job, "the broker was stopped")
             raise
         except EXPECTED as error:
             await jobs.fail(database, job, f"{type(error).__name__}: {error}")
+        except Exception as error:
+            log.exception("job failed", extra={"job": str(job.id)})
+            await jobs.fail(database, job, f"a mistake of the broker's, its log says more: {type(error).__name__}")
 
     async def _offload_topic(self, job: jobs.JobEntry) -> dict[str, int]:
         topic = self._services.follower.topic(UUID(str(job.payload["topic_id"])))
@@ -101,17 +106,25 @@ class OffloadJobs:
     async def _seal(self, topic: Topic) -> None:
         """Seal what is written now, and wait until it is durable."""
         now_ms = self._services.now_ms()
+        self._check_lives(topic)
         for partition in topic.partitions:
             partition.log.seal(now_ms)
         for partition in topic.partitions:
             end = partition.log.segments[-1].base  # where the active segment begins, everything before it is sealed
             while partition.log.durable < end:
                 await asyncio.sleep(SEALED_WAIT_S)
+                self._check_lives(topic)
+
+    def _check_lives(self, topic: Topic) -> None:
+        """Raises JobFailed: nothing of a deleted topic becomes durable or cold any more."""
+        if self._services.follower.topic(topic.id) is not topic:
+            raise JobFailed("the topic was deleted")
 
     async def _offload_partition(self, partition: Partition, amounts: dict[str, int]) -> None:
         failures = 0
         while True:
             outcome = await self._tiering.offload(partition, at_once=True)
+            self._check_lives(partition.topic)
             amounts["segments_offloaded"] += len(outcome.uploaded)
             amounts["bytes_offloaded"] += sum(segment.size_bytes for segment in outcome.uploaded)
             if outcome.corrupt:

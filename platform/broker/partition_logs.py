@@ -95,7 +95,6 @@ class PartitionLogs:
         for partition in partitions:
             self.partition_of.pop(partition.log, None)
         logs = [partition.log for partition in partitions]
-        self.close(logs)
         await asyncio.get_running_loop().run_in_executor(self._threads, self._delete, topic_id, logs)
 
     def _delete(self, topic_id: UUID, logs: Iterable[Log]) -> None:

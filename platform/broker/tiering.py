@@ -79,8 +79,11 @@ class Tiering:
         try:
             while True:
                 await asyncio.sleep(self._interval_s)
-                await self._look_at_partitions()
-                await self._clean_up()
+                try:
+                    await self._look_at_partitions()
+                    await self._clean_up()
+                except Exception:  # a mistake about one topic must not end the broker for all of them
+                    log.exception("a pass over the partitions broke off, it will be tried again")
         finally:
             for task in self._passes.values():
                 task.cancel()
