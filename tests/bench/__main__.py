@@ -22,7 +22,14 @@ from typing import Any
 
 import psutil
 from coldstream.tests.bench import scenarios, startup
-from coldstream.tests.bench.machine import Facts, measured, warm
+from coldstream.tests.bench.machine import (
+    Facts,
+    bare_receive_s_per_gb,
+    crc_us,
+    measured,
+    page_cache_write_s_per_gb,
+    warm,
+)
 from coldstream.tests.bench.scenarios import Scenario
 from coldstream.tests.platform_process import PlatformProcess
 from coldstream.tests.virtual_cluster import HttpApi, Key, VirtualCluster
@@ -44,6 +51,7 @@ class Run:
     requests: int
     payload_bytes: int
     broker_s: float
+    loop_s: float
     worker_s: float
     client_s: float
     foreign_cores: float
@@ -53,12 +61,32 @@ class Run:
         return self.broker_s / (self.payload_bytes / 1e9)
 
     @property
+    def loop_s_per_gb(self) -> float:
+        """The part of it that the event loop's thread took; the rest is commit rounds and slow reads."""
+        return self.loop_s / (self.payload_bytes / 1e9)
+
+    @property
     def worker_s_per_gb(self) -> float:
         return self.worker_s / (self.payload_bytes / 1e9)
 
     @property
     def broker_us_per_request(self) -> float | None:
         return self.broker_s / self.requests * 1e6 if self.requests else None
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """What the machine takes for what no broker can do without."""
+
+    receive_s_per_gb: float
+    write_s_per_gb: float
+    crc_16kb_us: float
+
+    def __str__(self) -> str:
+        return (
+            f"this machine, the prototype's in brackets: bare receive {self.receive_s_per_gb:.2f} (0.18) s/GB, "
+            f"page-cache write {self.write_s_per_gb:.2f} (0.20) s/GB, CRC-32C of 16 KB {self.crc_16kb_us:.2f} (0.76) us"
+        )
 
 
 class Bench:
@@ -107,7 +135,7 @@ class Bench:
         with measured(self.processes) as spent:
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         done = json.loads(output)
-        assert spent.of is not None
+        assert spent.of is not None and spent.loops is not None
         run = Run(
             wall_s=done["wall_s"],
             mb_per_s=done["payload_bytes"] / 1e6 / done["wall_s"],
@@ -115,6 +143,7 @@ class Bench:
             requests=done["requests"],
             payload_bytes=done["payload_bytes"],
             broker_s=spent.of["broker"],
+            loop_s=spent.loops["broker"],
             worker_s=spent.of.get("worker", 0.0),
             client_s=done["cpu_s"],
             foreign_cores=spent.foreign_cores,
@@ -189,7 +218,14 @@ class Bench:
             runs = self.runs[scenario.name]
             middle = {
                 name: statistics.median(getattr(run, name) for run in runs)
-                for name in ("mb_per_s", "records_per_s", "broker_s_per_gb", "worker_s_per_gb", "foreign_cores")
+                for name in (
+                    "mb_per_s",
+                    "records_per_s",
+                    "broker_s_per_gb",
+                    "loop_s_per_gb",
+                    "worker_s_per_gb",
+                    "foreign_cores",
+                )
             }
             per_request = statistics.median(run.broker_us_per_request or 0 for run in runs)
             client = statistics.median(run.client_s / (run.payload_bytes / 1e9) for run in runs)
@@ -198,6 +234,7 @@ class Bench:
                 f"{middle['mb_per_s']:.0f}",
                 f"{middle['records_per_s']:,.0f}" if middle["records_per_s"] else "",
                 beside(f"{middle['broker_s_per_gb']:.2f}", scenario.prototype_s_per_gb),
+                f"{middle['loop_s_per_gb']:.2f}",
                 beside(f"{per_request:.1f}", scenario.prototype_us_per_request) if per_request else "",
                 f"{middle['worker_s_per_gb']:.2f}" if middle["worker_s_per_gb"] > 0.01 else "",
                 f"{client:.1f}",
@@ -225,6 +262,8 @@ def main() -> int:
             ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(facts).items()), highlight=False
         )
         console.print(f"warmed memory in {warm(directory):.1f} s", highlight=False)
+        bare = Bare(bare_receive_s_per_gb(), page_cache_write_s_per_gb(directory), crc_us())
+        console.print(str(bare), highlight=False)
         started = startup.measure(directory / "startup") if arguments.only is None else None
         with PlatformProcess.started(directory / "platform", offload_interval_ms=3_600_000) as platform:
             bench = Bench(platform, arguments, console)
@@ -241,6 +280,7 @@ def main() -> int:
     path = RESULTS / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
     document = {
         "facts": dataclasses.asdict(facts),
+        "bare": dataclasses.asdict(bare),
         "startup": dataclasses.asdict(started) if started else None,
         "runs": {name: [dataclasses.asdict(run) for run in runs] for name, runs in bench.runs.items()},
         "pinned": arguments.pin,

@@ -3,6 +3,9 @@
 import os
 import platform as python_platform
 import shutil
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from crc32c import crc32c
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 WARM_BYTES = 2_500_000_000
 WARM_CHUNK = bytes(2**20)
+CALIBRATION_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +86,11 @@ def warm(directory: Path) -> float:
     return time.monotonic() - began_s
 
 
-def cpu_s(pid: int) -> float:
-    """Processor time of a process, all threads, so far; 0 when it is gone."""
+def cpu_s(pid: int, *, first_thread: bool = False) -> float:
+    """Processor time of a process so far, of all its threads or of the first alone; 0 when it is gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        stat = f"/proc/{pid}/task/{pid}/stat" if first_thread else f"/proc/{pid}/stat"
+        fields = Path(stat).read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
@@ -98,12 +104,64 @@ def machine_busy_s() -> float:
     return (user + nice + system + irq + softirq + steal) / TICKS_PER_S
 
 
+def bare_receive_s_per_gb() -> float:
+    """What this machine takes to receive a gigabyte over loopback, 128 KB a call, and do nothing with it."""
+    theirs, mine = _loopback_pair()
+    sender = subprocess.Popen(
+        [sys.executable, "-c", "import os\nwhile True: os.write(1, bytes(1 << 20))"], stdout=theirs
+    )
+    theirs.close()
+    buffer = bytearray(2**17)
+    before = time.thread_time()
+    received = 0
+    while received < CALIBRATION_BYTES:
+        got = mine.recv_into(buffer)
+        assert got, "the sender ended"
+        received += got
+    spent_s = time.thread_time() - before
+    sender.kill()
+    sender.wait()
+    mine.close()
+    return spent_s / (received / 1e9)
+
+
+def page_cache_write_s_per_gb(directory: Path) -> float:
+    """What it takes to write a gigabyte into the page cache, 1 MB a call."""
+    path = directory / "calibration"
+    before = time.thread_time()
+    with path.open("wb", buffering=0) as file:
+        for _ in range(CALIBRATION_BYTES // len(WARM_CHUNK)):
+            file.write(WARM_CHUNK)
+        size = file.tell()
+    spent_s = time.thread_time() - before
+    path.unlink()
+    return spent_s / (size / 1e9)
+
+
+def crc_us() -> float:
+    """Microseconds of CRC-32C over 16 KB."""
+    data = os.urandom(2**14)
+    before = time.thread_time()
+    for _ in range(20_000):
+        crc32c(data)
+    return (time.thread_time() - before) / 20_000 * 1e6
+
+
+def _loopback_pair() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        far, _ = listener.accept()
+    return near, far
+
+
 @dataclass(slots=True)
 class Spent:
-    """Processor time during one measurement; `foreign_cores` is what others used meanwhile, in cores."""
+    """Processor time during one measurement; `loops` is that of each process's first thread alone, `foreign_cores`
+    what others used meanwhile, in cores."""
 
     wall_s: float = 0.0
     of: dict[str, float] | None = None
+    loops: dict[str, float] | None = None
     foreign_cores: float = 0.0
 
 
@@ -113,11 +171,13 @@ def measured(processes: dict[str, int], *, clients: Iterable[int] = ()) -> Itera
     spent = Spent()
     ours = [*processes.values(), *clients, os.getpid()]
     before = {name: cpu_s(pid) for name, pid in processes.items()}
+    before_loops = {name: cpu_s(pid, first_thread=True) for name, pid in processes.items()}
     before_ours, before_all, began_s = sum(map(cpu_s, ours)), machine_busy_s(), time.monotonic()
     children = os.times()
     yield spent
     spent.wall_s = time.monotonic() - began_s
     spent.of = {name: cpu_s(pid) - before[name] for name, pid in processes.items()}
+    spent.loops = {name: cpu_s(pid, first_thread=True) - before_loops[name] for name, pid in processes.items()}
     ended = os.times()
     reaped_s = ended.children_user + ended.children_system - children.children_user - children.children_system
     mine_s = sum(map(cpu_s, ours)) - before_ours + reaped_s
