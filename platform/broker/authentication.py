@@ -25,7 +25,7 @@ TOKEN_ISSUER = "coldstream-console"  # noqa: S105 - a name, not a secret
 TOKEN_BYTES_MAX = 16 * 1024
 
 
-class SignInRefused(Exception):  # noqa: N818 - says what happened
+class SignInRefused(Exception):
     """`reason` is for the log, `told` for the client."""
 
     def __init__(self, reason: str, told: str) -> None:

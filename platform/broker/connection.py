@@ -111,7 +111,7 @@ class Connection(asyncio.BufferedProtocol):
         self._write_paused = False
         self._paused_reading = False
         self._transport: Any = None
-        self._task: asyncio.Task[None] | None = None  # the loop itself holds no reference to it
+        self._task: asyncio.Task[None] | None = None
         self._close_reason: str | None = None
         self._closing: asyncio.TimerHandle | None = None
 
@@ -209,7 +209,13 @@ class Connection(asyncio.BufferedProtocol):
         return f"internal error: {type(error).__name__}"
 
     def _stopped(self) -> bool:
-        return self._busy or self._write_paused or self._is_full() or self._close_reason is not None
+        return (
+            self._busy
+            or self._write_paused
+            or self._is_full()
+            or self._close_reason is not None
+            or self.services.stopping
+        )
 
     def _is_full(self) -> bool:
         return len(self._answers) >= ANSWERS_WAITING_MAX or self._waiting_bytes > ANSWERS_WAITING_BYTES_MAX
@@ -266,6 +272,7 @@ class Connection(asyncio.BufferedProtocol):
         """Let a task find the answer; frames that follow wait until it is there."""
         self._busy = True
         self._task = asyncio.ensure_future(self._await_answer(header, answer, self.read_began_s))
+        self.services.keep(self._task)
 
     async def _await_answer(self, header: RequestHeader, answer: Awaitable[Any], began_s: float) -> None:
         try:
@@ -335,6 +342,11 @@ class Connection(asyncio.BufferedProtocol):
         self._answers.append(Answer(ticket, 0, buffers))
         self.services.waiting_acks.add(self)
 
+    @property
+    def owes_an_answer(self) -> bool:
+        """Whether an answer is under way that will come without anything new happening."""
+        return self._close_reason is None and bool(self._answers or self._task is not None)
+
     def release(self, completed: int) -> None:
         """Commit rounds up to `completed` are done: send what waited for them."""
         answers = self._answers
@@ -378,3 +390,7 @@ class Connection(asyncio.BufferedProtocol):
             self._write_ready()
             self._closing = self.services.loop.call_later(CLOSING_S_MAX, self._transport.abort)
             self._transport.close()
+
+    def abort(self) -> None:
+        """End the connection at once, whatever the client has still to read."""
+        self._transport.abort()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .services import Services
 
 
-class Refused(Exception):  # noqa: N818 - says what happened
+class Refused(Exception):
     """A request that cannot be answered in its own shape; the connection ends, and this is the reason in the log."""
 
 

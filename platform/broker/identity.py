@@ -11,11 +11,12 @@ from uuid import UUID, uuid4
 
 from ..cluster.membership import BrokerRegistration
 from ..data_dir import write_whole
+from .cannot_start import CannotStart
 
 FILE_NAME = "broker.json"
 
 
-class DatabaseBehind(Exception):  # noqa: N818 - says what happened
+class DatabaseBehind(CannotStart):
     """The message says which epochs disagree and what to do."""
 
 
@@ -29,7 +30,7 @@ class Identity:
 
 
 def load_identity(data_dir: Path) -> Identity:
-    """The directory's identity, made at the first start."""
+    """The directory's identity, made at the first start. Raises CannotStart."""
     path = data_dir / FILE_NAME
     try:
         known = json.loads(path.read_text())
@@ -37,7 +38,12 @@ def load_identity(data_dir: Path) -> Identity:
         fresh = Identity(uuid4(), None, 0)
         save_identity(data_dir, fresh)
         return fresh
-    return Identity(UUID(known["data_dir_id"]), known["cluster_id"], int(known["epoch"]))
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"{path} cannot be read: {error}") from None
+    try:
+        return Identity(UUID(known["data_dir_id"]), known["cluster_id"], int(known["epoch"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CannotStart(f"{path} is not what a broker wrote there: {error!r}") from None
 
 
 def save_identity(data_dir: Path, identity: Identity) -> None:

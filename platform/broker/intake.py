@@ -17,7 +17,7 @@ SPILL_POOL_BUFFER_BYTES_MAX = 4 * 2**20
 SPILL_POOL_BUFFERS_MAX = 8
 
 
-class FrameRefused(Exception):  # noqa: N818 - says what happened
+class FrameRefused(Exception):
     """A length prefix that no Kafka client of ours would send; the message says what the peer probably speaks."""
 
 

@@ -5,6 +5,7 @@ process ends without acknowledging anything more (DURABILITY 2), and its next st
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -34,6 +35,7 @@ from ..worker.client import ColdWorkerProcess
 from ..worker.messages import Configure
 from . import apis  # noqa: F401 - fills the registry
 from .authentication import Authentication
+from .cannot_start import CannotStart, is_mistake, sentence
 from .catalogue_follower import CatalogueFollower
 from .connection import Connection
 from .group_log import GroupLogs
@@ -52,7 +54,10 @@ from .watch import DatabaseWatch, close_expired
 
 log = logging.getLogger("coldstream.broker")
 
-SHUTDOWN_DRAIN_S = 3.0
+SHUTDOWN_DRAIN_S = 2.0
+SHUTDOWN_CLOSE_S = 1.0  # for what clients have still to read
+SHUTDOWN_TASKS_S = 1.0
+CLUSTER_SECRET_BYTES_MIN = 16
 LISTEN_BACKLOG = 1024
 STATUS_STORAGE_FAILED = 70
 
@@ -71,7 +76,7 @@ class Broker:
         self._undo: list[Callable[[], object]] = []
 
     async def start(self) -> None:
-        """Build everything and listen. Raises OSError, DatabaseBehind, LogError, SQLAlchemyError, ObjectStoreError."""
+        """Build everything and listen. Raises CannotStart and the others that `cannot_start` knows."""
         settings = self.settings
         loop = asyncio.get_running_loop()
         self.failed = loop.create_future()
@@ -172,7 +177,7 @@ class Broker:
             )
 
     def _trouble(self) -> str | None:
-        return "storage has failed" if self.failed is not None and self.failed.done() else None
+        return "the broker cannot go on" if self.failed is not None and self.failed.done() else None
 
     def _storage_failed(self, error: BaseException) -> None:
         if self.failed is not None and not self.failed.done():
@@ -186,14 +191,16 @@ class Broker:
     async def stop(self) -> None:
         """Stop taking requests, let answers out, close every log cleanly."""
         services = self.services
-        services.stopping = True
+        services.stopping = True  # from now on connections take no more requests
         self._server.close()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        services.coordinator.close()
         await self._drain(services)
         for undo in self._undo:
             undo()
+        await services.end_tasks(SHUTDOWN_TASKS_S)
         services.slow_reads.close()
         await services.rounds.drain()
         await asyncio.to_thread(services.logs.close_all)
@@ -203,28 +210,33 @@ class Broker:
         await services.database.dispose()
 
     async def _drain(self, services: Services) -> None:
-        """Wait for acknowledgements that are under way, then close every connection."""
+        """Wait for answers that are under way, then close every connection."""
         deadline_s = services.loop.time() + SHUTDOWN_DRAIN_S
-        while services.waiting_acks and services.loop.time() < deadline_s:
+        while services.loop.time() < deadline_s and any(each.owes_an_answer for each in services.connections):
             await asyncio.sleep(0.01)
         for connection in tuple(services.connections):
             connection.close("the broker is shutting down", expected=True)
+        deadline_s = services.loop.time() + SHUTDOWN_CLOSE_S
         while services.connections and services.loop.time() < deadline_s:
             await asyncio.sleep(0.01)
+        for connection in tuple(services.connections):
+            connection.abort()
 
 
 def bind(address: Address) -> socket.socket:
-    """A listening socket's address, taken. Raises OSError that names the address."""
-    family, kind, protocol, _, where = socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    """A listening socket's address, taken. Raises CannotStart."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise CannotStart(f"cannot listen on {address} (setting kafka): {error.strerror}") from None
+    family, kind, protocol, _, where = found[0]
     listening = socket.socket(family, kind, protocol)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(where)
     except OSError as error:
         listening.close()
-        raise OSError(error.errno, f"cannot listen on {address} (setting kafka): {error.strerror}") from None
+        raise CannotStart(f"cannot listen on {address} (setting kafka): {error.strerror}") from None
     return listening
 
 
@@ -234,7 +246,11 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as error:  # ssl.SSLError is one
+        files = f"{settings.tls_cert} and {settings.tls_key} (settings tls_cert, tls_key)"
+        raise CannotStart(f"{files} are no certificate and its key: {error}") from None
     return context
 
 
@@ -256,24 +272,40 @@ def worker_configuration(settings: Settings) -> Configure:
 
 
 def read_secret(path: Path) -> bytes:
-    """The secret that signs the console's tokens."""
-    return bytes.fromhex(path.read_text().strip())
+    """The secret that signs the console's tokens. Raises CannotStart."""
+    try:
+        secret = bytes.fromhex(path.read_text().strip())
+        if len(secret) >= CLUSTER_SECRET_BYTES_MIN:
+            return secret
+        why = f"{len(secret)} bytes are too few"
+    except (OSError, ValueError) as error:
+        why = str(error)
+    raise CannotStart(
+        f"the cluster secret {path} cannot be used ({why}): `coldstream up` makes it, as bytes in hex; "
+        "copy it from the console's data directory, or remove it and start both again"
+    )
 
 
 async def serve(settings: Settings, report: Callable[[dict[str, str]], None], lifeline_fd: int | None) -> int:
     """Run a broker until a signal, the end of the lifeline, or a failure of its storage; the exit status."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+
+    def lifeline_ended(fd: int) -> None:
+        loop.remove_reader(fd)  # the end of a pipe would be told again and again
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if lifeline_fd is not None:
-        loop.add_reader(lifeline_fd, stop.set)
+        loop.add_reader(lifeline_fd, lifeline_ended, lifeline_fd)
     broker = Broker(settings)
     try:
         await broker.start()
     except Exception as error:
-        log.error("the broker cannot start", extra={"error": str(error)}, exc_info=error)
-        report({"error": str(error) or type(error).__name__})
+        why = sentence(error)
+        log.error("the broker cannot start", extra={"error": why}, exc_info=error if is_mistake(error) else None)
+        report({"error": why})
         return 1
     report({"ready": str(broker.address)})
     log.info("listening", extra={"kafka": str(broker.address), "advertised": str(broker.services.advertised)})
@@ -283,7 +315,7 @@ async def serve(settings: Settings, report: Callable[[dict[str, str]], None], li
     await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
     if broker.failed.done():
         # Nothing may be acknowledged any more, and a clean close would claim that it is all on disk: end here.
-        log.critical("storage failed, the broker ends at once", extra={"error": repr(broker.failed.result())})
+        log.critical("the broker cannot go on and ends at once", extra={"error": repr(broker.failed.result())})
         logging.shutdown()
         os._exit(STATUS_STORAGE_FAILED)
     await broker.stop()
@@ -299,7 +331,8 @@ def report_to(fd: int | None) -> Callable[[dict[str, str]], None]:
         if fd is None:
             print(line, end="", flush=True)
         else:
-            os.write(fd, line.encode())
+            with contextlib.suppress(BrokenPipeError):  # a supervisor that has gone is noticed by its lifeline
+                os.write(fd, line.encode())
             os.close(fd)
 
     return report

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.registry import Collector
 
 from ..settings import Address
+from .cannot_start import CannotStart
 
 log = logging.getLogger("coldstream.metrics")
 
@@ -29,7 +30,10 @@ class MetricsServer:
         registry.register(collector)
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         server_class = type("Server", (ThreadingHTTPServer,), {"address_family": family, "daemon_threads": True})
-        self._server = server_class((address.host, address.port), handler_class(registry, health))
+        try:
+            self._server = server_class((address.host, address.port), handler_class(registry, health))
+        except OSError as error:
+            raise CannotStart(f"cannot listen on {address} (setting broker_metrics): {error.strerror}") from None
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()

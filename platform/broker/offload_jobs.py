@@ -28,7 +28,7 @@ RELEASE_S_MAX = 1.0
 SEALED_WAIT_S = 0.02
 
 
-class JobFailed(Exception):  # noqa: N818 - says what happened
+class JobFailed(Exception):
     """Trying again would not help; the message is for whoever asked for the job."""
 
 

@@ -102,6 +102,14 @@ class Services:
         """Run a coroutine in the background."""
         self.keep(asyncio.ensure_future(coroutine))
 
+    async def end_tasks(self, wait_s: float) -> None:
+        """Let background tasks end by themselves for so long, then cancel what is left."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=wait_s)
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def refuses_connections(self) -> str | None:
         """Why a new connection is not welcome, or none."""
         if self.stopping:
