@@ -202,7 +202,9 @@ class Bench:
         )
 
     def table(self) -> Table:
-        title = "CPU of the broker, medians; in brackets the prototype's, which synced nothing to disk but in its 0.51 and 0.87"
+        title = (
+            "CPU of the broker, medians; in brackets the prototype's, which synced to disk only in its 0.51 and 0.87"
+        )
         table = Table(title=title, title_justify="left")
         table.add_column("what", no_wrap=True)
         for heading in (
