@@ -80,6 +80,7 @@ class Connection(asyncio.BufferedProtocol):
         "client_id",
         "fetch_rotation",
         "intake",
+        "made_s",
         "may_be_anonymous",
         "peer",
         "read_began_s",
@@ -99,6 +100,7 @@ class Connection(asyncio.BufferedProtocol):
         self.may_be_anonymous = False  # a client on loopback, where the setting `anonymous` names a namespace
         self.fetch_rotation = 0
         self.waiting_fetch: FetchJob | None = None
+        self.made_s = services.loop.time()
         self.read_began_s = 0.0
         self._produce = ProduceRound(self)
         self._answers: deque[Answer] = deque()
@@ -147,6 +149,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.services.connections.discard(self)
         self.services.waiting_acks.discard(self)
+        self.services.unread.resumed(self)
         self._answers.clear()
         self.intake.drop_spill()
         if self.waiting_fetch is not None:
@@ -158,9 +161,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._write_paused = True
+        self.services.unread.paused(self)
 
     def resume_writing(self) -> None:
         self._write_paused = False
+        self.services.unread.resumed(self)
         self._continue()
 
     # frames in
@@ -341,6 +346,11 @@ class Connection(asyncio.BufferedProtocol):
         """Queue one response that must not leave before the commit round `ticket` is complete."""
         self._answers.append(Answer(ticket, 0, buffers))
         self.services.waiting_acks.add(self)
+
+    @property
+    def unread_bytes(self) -> int:
+        """Answers that the client has not taken yet."""
+        return int(self._transport.get_write_buffer_size())
 
     @property
     def owes_an_answer(self) -> bool:

@@ -98,7 +98,7 @@ class FetchJob:
 
     @property
     def _bytes_max(self) -> int:
-        return min(self.request.max_bytes, RESPONSE_BYTES_MAX)
+        return min(self.request.max_bytes, RESPONSE_BYTES_MAX, self.connection.services.unread.room_bytes())
 
     # reading
 
@@ -214,7 +214,9 @@ class FetchJob:
                 metrics.failed(ApiKey.FETCH, part.error)
         buffers = encode_fetch_response(version, correlation_id, 0, error, 0, topics)
         metrics.fetched(self._began_s, waited=self._timer is not None)
-        self.connection.respond(buffers, sum(map(len, buffers)))
+        size_bytes = sum(map(len, buffers))
+        self.connection.services.unread.took(size_bytes)
+        self.connection.respond(buffers, size_bytes)
 
 
 def partition_answer(part: Part) -> tuple[int, int, int, int, int, None, int, bytes | bytearray]:

@@ -25,6 +25,7 @@ from .partition_logs import PartitionLogs
 from .producer_ids import ProducerIds
 from .slow_reads import SlowReads
 from .tiering import Tiering
+from .unread_answers import UnreadAnswers
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -79,6 +80,7 @@ class Services:
         self.worker = worker
         self.receive = ReceiveBuffer()
         self.connections: set[Connection] = set()
+        self.unread = UnreadAnswers(loop.time)
         self.waiting_acks: set[Connection] = set()
         self.advertised: Address = settings.advertised
         self.stopping = False

@@ -77,6 +77,7 @@ class Tiering:
     async def run(self) -> None:
         """Until cancelled."""
         try:
+            await self._describe_segments()
             while True:
                 await asyncio.sleep(self._interval_s)
                 try:
@@ -87,6 +88,11 @@ class Tiering:
         finally:
             for task in self._passes.values():
                 task.cancel()
+
+    async def _describe_segments(self) -> None:
+        """After a restart, what sealed segments hold is only in their files: that is read on a thread."""
+        for partition in self._logs.partitions():
+            await asyncio.to_thread(partition.log.sealed_segments)
 
     def backlog(self) -> Backlog:
         """What was sealed and not yet cold when the partitions were last looked at."""

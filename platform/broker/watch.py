@@ -16,6 +16,7 @@ log = logging.getLogger("coldstream.watch")
 
 POLL_S = 0.1
 REREAD_EVERY_POLLS = 10  # a notification is a hint only: the versions row itself is read once a second
+SIGN_IN_S_MAX = 30.0  # strangers may not fill up the connections there are
 REOPEN_EVERY_POLLS = 50  # topics whose files could not be opened
 
 
@@ -121,11 +122,13 @@ class DatabaseWatch:
 
 
 async def close_expired(services: "Services") -> None:
-    """Close connections whose sign-in has run out; every second, until cancelled."""
+    """Close connections whose sign-in has run out, or does not come; every second, until cancelled."""
     while True:
         await asyncio.sleep(1)
-        now_ms = services.now_ms()
+        now_ms, now_s = services.now_ms(), services.loop.time()
         for connection in tuple(services.connections):
             caller = connection.caller
-            if caller is not None and caller.expires_at_ms is not None and caller.expires_at_ms <= now_ms:
+            if caller is None and now_s - connection.made_s > SIGN_IN_S_MAX:
+                connection.close(f"no sign-in within {SIGN_IN_S_MAX} seconds", expected=True)
+            elif caller is not None and caller.expires_at_ms is not None and caller.expires_at_ms <= now_ms:
                 connection.close(f"key {caller.key_id}: expired", expected=True)

@@ -1,10 +1,12 @@
 """What one connection may cost others, and how it ends: clients that read nothing, mistakes of our own, disconnects."""
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from coldstream.platform.broker import connection as connections
+from coldstream.platform.broker import unread_answers, watch
 from coldstream.platform.broker.connection import Connection
 from coldstream.platform.broker.namespace import Partition
 from coldstream.platform.wire.api import ApiKey
@@ -266,3 +268,36 @@ def test_a_fetch_that_waits_for_many_partitions_is_looked_at_once_per_round(
         writer.ask(ApiKey.PRODUCE, PRODUCE, to_all)
         reader.receive()
         assert len(pokes) <= bench.broker.broker.services.metrics.commit_rounds - rounds
+
+
+def test_many_connections_that_read_nothing_hold_little_together(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    budget_bytes, readers = 20 * 2**20, 12
+    monkeypatch.setattr(unread_answers, "UNREAD_BYTES_MAX", budget_bytes)
+    bench.create("hoarded")
+    services = bench.broker.broker.services
+    fields = fetch_fields("hoarded", 0) | {"max_bytes": 2**30}
+    fields["topics"][0]["partitions"][0]["partition_max_bytes"] = 2**30
+    with ExitStack() as stack:
+        writer = stack.enter_context(bench.connect())
+        for _ in range(12):
+            writer.ask(ApiKey.PRODUCE, PRODUCE, produce_fields("hoarded", batch_of(BIG)))
+        clients = [stack.enter_context(bench.connect()) for _ in range(readers)]
+        for client in clients:
+            client.send(client.request(ApiKey.FETCH, FETCH, fields))
+        wait_until(lambda: len(services.unread._readers) >= 2)
+        time.sleep(0.3)  # for the others, whose answers the kernel may have taken whole
+        unread_bytes = sum(each.unread_bytes for each in tuple(services.connections))
+        assert unread_bytes < budget_bytes + (readers + 12) * len(BIG)
+        for client in clients:  # nobody is left without an answer
+            assert fetched(answer_of(ApiKey.FETCH, FETCH, client.receive())).records
+    wait_until(lambda: not services.unread._readers)
+    assert services.unread.room_bytes() == budget_bytes
+
+
+def test_a_stranger_who_does_not_sign_in_is_sent_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "SIGN_IN_S_MAX", 0.1)
+    with bench.connect() as silent, bench.connect() as served:
+        assert served.ask(ApiKey.METADATA, 9, {"topics": None}).cluster_id
+        with pytest.raises(ConnectionEnded):
+            silent.receive()
+        assert served.is_alive()
