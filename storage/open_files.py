@@ -91,8 +91,13 @@ class OpenFiles:
             self._close(file, fd)
 
     def doom(self, file: OpenFile) -> None:
-        """The file is being removed: close it soon, on the logs' own thread, and never open it again. Any thread."""
+        """The file is being removed: close it soon, on the logs' own thread, and never open it again. Any thread.
+
+        Harmless to repeat: a descriptor closed twice may be somebody else's by then.
+        """
         with self._lock:
+            if file.doomed:
+                return
             file.doomed = True
             file.dirty = False
             if file.fd >= 0:

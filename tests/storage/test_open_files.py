@@ -112,3 +112,20 @@ def test_readers_in_threads_never_see_another_files_bytes(paths: list[str]) -> N
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_file_doomed_twice_is_closed_once(paths: list[str]) -> None:
+    closed: list[int] = []
+
+    class Watching(OsDisk):
+        def close(self, fd: int, /) -> None:  # type: ignore[override]
+            closed.append(fd)
+            os.close(fd)
+
+    files = OpenFiles(Watching(), LIMIT)
+    file = OpenFile(paths[0], os.O_RDONLY)
+    fd = files.open(file)
+    files.doom(file)
+    files.doom(file)
+    files.reap()
+    assert closed == [fd]
