@@ -63,6 +63,7 @@ class Key:
             "sasl.mechanism": "PLAIN",
             "sasl.username": self.id,
             "sasl.password": self.secret,
+            "log_level": 0,  # tests look at errors, and a broker that is killed would fill their output
         }
 
     def python(self, bootstrap: str) -> dict[str, Any]:

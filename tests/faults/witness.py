@@ -57,7 +57,6 @@ class Writer(threading.Thread):
             "reconnect.backoff.max.ms": 200,
             "retry.backoff.ms": 20,
             "compression.type": "none",
-            "log_level": 0,
         }
         self.topic, self.partitions, self.memory = topic, partitions, memory
         self.filling = b"." * value_bytes
@@ -126,7 +125,7 @@ class Committer(threading.Thread):
 
     def __init__(self, settings: Mapping[str, Any], topic: str, group: str) -> None:
         super().__init__(daemon=True)
-        self.settings = {**settings, "group.id": group, "log_level": 0}
+        self.settings = {**settings, "group.id": group}
         self.topic = topic
         self.confirmed: dict[int, int] = {}  # partition -> offset of the last commit that was answered
         self.tried: dict[int, int] = {}  # of the last that was asked for
@@ -182,7 +181,6 @@ def reading(settings: Mapping[str, Any], topics: Mapping[str, int]) -> Iterator[
         "reconnect.backoff.ms": 20,
         "reconnect.backoff.max.ms": 200,
         "fetch.wait.max.ms": 50,
-        "log_level": 0,
     }
     consumer = Consumer({**settings, **mine, "error_cb": lambda error: None})
     try:
