@@ -36,7 +36,7 @@ CODEC_NONE, CODEC_LZ4 = 0, 1
 SAMPLES, SAMPLE_BYTES, WORTH_IT = 8, 16 * 2**10, 0.99
 
 
-class CorruptObject(Exception):  # noqa: N818 - says what is wrong
+class CorruptObject(Exception):
     """The bytes of an object are not those of a whole cold segment."""
 
 

@@ -13,7 +13,7 @@ from .cold_format import AbortedTransaction
 from .manifest import ColdSegment
 
 
-class ColdWorkerUnavailable(Exception):  # noqa: N818 - retriable, and named so in logs
+class ColdWorkerUnavailable(Exception):
     """The cold worker died or is starting. The outcome of what it was doing is unknown; ask again a little later."""
 
 

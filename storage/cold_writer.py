@@ -22,7 +22,7 @@ from .scan import BatchScan
 SYNC_BYTES = 8 * 2**20
 
 
-class CorruptSegment(Exception):  # noqa: N818 - says what is wrong
+class CorruptSegment(Exception):
     """A sealed segment on local disk does not hold exactly its batches: not uploaded, and not to be evicted."""
 
 

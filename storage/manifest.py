@@ -38,15 +38,15 @@ class ManifestError(Exception):
     """The manifest refused, and nothing was changed."""
 
 
-class Fenced(ManifestError):  # noqa: N818 - the field's word for it
+class Fenced(ManifestError):
     """The caller no longer leads the partition (its leader epoch is not the row's), or the topic is gone."""
 
 
-class PrepareExpired(ManifestError):  # noqa: N818 - says what happened to the row
+class PrepareExpired(ManifestError):
     """The row is no longer PREPARED, or its time to live has passed: the object is garbage and will be collected."""
 
 
-class RangeTaken(ManifestError):  # noqa: N818 - says what is wrong
+class RangeTaken(ManifestError):
     """A COMMITTED row of the partition already covers some of these offsets."""
 
 

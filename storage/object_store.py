@@ -22,23 +22,23 @@ class ObjectStoreError(Exception):
     """Base of what a store raises. The message names the store and says what to do."""
 
 
-class ObjectMissing(ObjectStoreError):  # noqa: N818 - says what is wrong
+class ObjectMissing(ObjectStoreError):
     """There is no object of that key."""
 
 
-class ObjectTruncated(ObjectStoreError):  # noqa: N818 - says what is wrong
+class ObjectTruncated(ObjectStoreError):
     """The object ends before the range that was asked for."""
 
 
-class ObjectStoreUnavailable(ObjectStoreError):  # noqa: N818 - retriable, and named so in logs
+class ObjectStoreUnavailable(ObjectStoreError):
     """No answer, or a temporary refusal. What was asked may have happened; asking again is harmless."""
 
 
-class ObjectStoreDenied(ObjectStoreError):  # noqa: N818 - says what is wrong
+class ObjectStoreDenied(ObjectStoreError):
     """Credentials, permissions or the bucket itself are wrong: retrying does not help until someone changes that."""
 
 
-class DigestMismatch(ObjectStoreError):  # noqa: N818 - says what is wrong
+class DigestMismatch(ObjectStoreError):
     """The bytes that arrived are not those of the MD5 given; nothing was stored."""
 
 

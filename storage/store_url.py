@@ -20,7 +20,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"[A-Za-z0-9-]{1,40}")
 
 
-class InvalidStoreUrl(ValueError):  # noqa: N818 - says what is wrong
+class InvalidStoreUrl(ValueError):
     """The URL cannot name an object store; the message says why and never repeats credentials."""
 
 

@@ -41,7 +41,7 @@ _GROUP_VALUE = Struct(">Hiq")
 _TIMEOUTS = Struct(">ii")
 
 
-class CorruptRecord(Exception):  # noqa: N818 - says what the bytes are
+class CorruptRecord(Exception):
     """A record of the internal topic that this version cannot understand."""
 
 

@@ -12,7 +12,7 @@ class WireError(Exception):
     """Something about bytes on the wire, ours to send or theirs to read, that cannot be."""
 
 
-class Malformed(WireError):  # noqa: N818 - reads as what is wrong with the bytes
+class Malformed(WireError):
     """Bytes from outside that are not the message they claim to be.
 
     `field` is the dotted name of the field being read, `position` the byte where it begins (counted from the start
@@ -26,7 +26,7 @@ class Malformed(WireError):  # noqa: N818 - reads as what is wrong with the byte
         self.why = why
 
 
-class UnsupportedVersion(WireError):  # noqa: N818 - the protocol's own name for it
+class UnsupportedVersion(WireError):
     """An API, or a version of one, that this codec does not describe."""
 
 

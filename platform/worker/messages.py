@@ -77,7 +77,7 @@ ERRORS: Mapping[str, type[Exception]] = {
 }
 
 
-class MessageTooLong(Exception):  # noqa: N818 - says what is wrong
+class MessageTooLong(Exception):
     """A message above MESSAGE_BYTES_MAX: refused by the sender, the end of the connection for a receiver."""
 
 
