@@ -234,7 +234,10 @@ class Settings:
         DURATION, 5_000, "Pause between two looks for sealed segments to move to the object store."
     )
     group_initial_rebalance_delay_ms: int = _setting(
-        DURATION, 0, "How long a new consumer group waits for more members before its first rebalance (a cluster: 3s)."
+        DURATION,
+        150,
+        "How long a new consumer group waits for more members before its first rebalance. Some clients join before they "
+        "know their topics' partitions, and take a while to notice: leave a moment. Kafka's default is 3s.",
     )
     log_level: str = _setting(LOG_LEVEL, "info", "Least severe log line written: debug, info, warning or error.")
 

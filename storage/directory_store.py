@@ -145,7 +145,9 @@ class DirectoryStore:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 temporary.rename(target)
                 break
-            except FileNotFoundError:  # a delete has just removed the empty directory again
+            except (FileNotFoundError, FileExistsError):
+                # A delete has just removed the empty directory again; `mkdir` says that it exists when it goes between
+                # its attempt to make it and its look.
                 if attempt == RENAME_TRIES:
                     raise
         folder = target.parent
