@@ -236,8 +236,8 @@ class Settings:
     group_initial_rebalance_delay_ms: int = _setting(
         DURATION,
         150,
-        "How long a new consumer group waits for more members before its first rebalance. Some clients join before they "
-        "know their topics' partitions, and take a while to notice: leave a moment. Kafka's default is 3s.",
+        "How long a new consumer group waits for more members before its first rebalance. Some clients join before "
+        "they know their topics' partitions, and take a while to notice: leave a moment. Kafka's default is 3s.",
     )
     log_level: str = _setting(LOG_LEVEL, "info", "Least severe log line written: debug, info, warning or error.")
 

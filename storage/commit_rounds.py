@@ -1,4 +1,4 @@
-"""Commit rounds: what makes appended bytes durable, by fsync of local files (DURABILITY 2).
+"""Commit rounds: what makes appended bytes durable, by fsync of local files.
 
 Always true: a round captures on the loop, syncs in one thread of its own, and publishes on the loop exactly what it
 captured; rounds run back to back, one at a time, without a timer, so a busy moment makes larger rounds and not more of

@@ -20,6 +20,7 @@ from .cold_format import epochs_within
 from .cold_worker import ColdWorker, Upload
 from .cold_writer import CorruptSegment
 from .manifest import ColdSegment, Manifest, ManifestError, RangeTaken, SegmentState
+from .retention import LocalSegment
 
 _LOG = logging.getLogger(__name__)
 UPLOADS_MAX = 2  # from prepare to commit, over all partitions: more would only wait, and their rows expire meanwhile
@@ -27,19 +28,11 @@ BACKOFF_FIRST_MS, BACKOFF_MAX_MS = 1_000, 300_000
 SETTLE_TRIES, SETTLE_WAIT_S = 3, 0.5
 
 
-class SealedFile(Protocol):
-    """A sealed, durable segment on local disk, as `Log.sealed_segments` gives it."""
+class SealedFile(LocalSegment, Protocol):
+    """A sealed, durable segment on local disk, as `Log.sealed_segments` gives it, and where its file is."""
 
     @property
-    def base(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-    @property
-    def size_bytes(self) -> int: ...
-    @property
     def path(self) -> Path: ...
-    @property
-    def sealed_at_ms(self) -> int: ...
 
 
 class OffloadableLog(Protocol):

@@ -2,7 +2,7 @@
 
 Always true: nothing at or above the segment's durable position is returned; a read begins exactly at a batch and ends
 exactly after one. With `NOWAIT` no call here waits for the device: it raises WouldBlock instead. No mmap: a page fault
-would hold the interpreter lock (DURABILITY 3).
+would hold the interpreter lock.
 """
 
 import struct

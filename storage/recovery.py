@@ -1,10 +1,10 @@
-"""Open what a log left on disk, after a clean close, a kill or a power loss (DURABILITY 2).
+"""Open what a log left on disk, after a clean close, a kill or a power loss.
 
 Always true: what lies above the recovery point counts only once it was re-read, its CRC-32C checked, copied into a
 new file and that file synced: after a failed fsync the old file's pages may be clean without being on disk. Nothing
 below the recovery point is ever truncated away: damage there is copied aside first (`.quarantined`), the hole is
 remembered by an empty `<from>-<to>.missing` file, and both are reported. When visible records may be missing at the end
-of the log, it goes on 2^32 offsets higher, so that no committed group offset is passed silently (DURABILITY D3); the
+of the log, it goes on 2^32 offsets higher, so that no committed group offset is passed silently (D3); the
 new leader epoch that goes with it is the opener's.
 
 Opening a log whose recovery point is its end reads no batch, only the headers behind the last index entry.

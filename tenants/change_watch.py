@@ -1,7 +1,7 @@
 """Has anything in the metadata database changed since I last asked? Cheap enough for ten times a second.
 
 A yes may be wrong (a commit of something else, a lost connection), a no is right up to the delay of delivery: callers
-answer a yes by reading the versions row, and read it once a second anyway (DURABILITY 4).
+answer a yes by reading the versions row, and read it once a second anyway.
 """
 
 import asyncio

@@ -23,7 +23,7 @@ from .errors import DatabaseUnfit
 SQLITE_BUSY_TIMEOUT_MS = 10_000
 SQLITE_CONNECTIONS_MAX = 8  # each is a thread
 POSTGRESQL_CONNECTIONS_MAX = 10
-# A cut-off broker must not hold row locks for longer than its successor is ready to wait (DURABILITY 4).
+# A cut-off broker must not hold row locks for longer than its successor is ready to wait.
 POSTGRESQL_SETTINGS = {
     "application_name": "coldstream",
     "idle_in_transaction_session_timeout": "5000",

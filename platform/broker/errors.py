@@ -15,7 +15,7 @@ class ApiError(Exception):
 
 
 def unauthorised_topic(name: str) -> ApiError:
-    """No right to the name: said before looking whether it exists (DURABILITY: existence must not show)."""
+    """No right to the name: said before looking whether it exists so that existence does not show."""
     return ApiError(ErrorCode.TOPIC_AUTHORIZATION_FAILED, f"this key has no such right on topic {name!r}")
 
 

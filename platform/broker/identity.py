@@ -1,7 +1,7 @@
 """Who this data directory is, and the highest epoch it was ever given.
 
 Always true: the id never changes once written; a metadata database that knows a lower epoch than the directory does is
-behind (a restored backup, a lost standby), and starting on it would give out epochs and offsets twice (DURABILITY 4).
+behind (a restored backup, a lost standby), and starting on it would give out epochs and offsets twice.
 """
 
 import json

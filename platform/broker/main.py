@@ -1,7 +1,7 @@
 """The broker process: builds every part, in order, in one function; serves; takes it all down in reverse.
 
 Always true: the ready line is written only when clients can sign in, produce and consume; after a failed fsync the
-process ends without acknowledging anything more (DURABILITY 2), and its next start re-reads what may not be on disk.
+process ends without acknowledging anything more, and its next start re-reads what may not be on disk.
 """
 
 import asyncio

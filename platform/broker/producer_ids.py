@@ -1,4 +1,4 @@
-"""Producer ids: platform-wide, in random blocks, each block bound to the namespace it was given to (DURABILITY 10)."""
+"""Producer ids: platform-wide, in random blocks, each block bound to the namespace it was given to."""
 
 import asyncio
 from collections.abc import Iterator

@@ -46,7 +46,7 @@ class DatabaseWatch:
         self._seen = seen
 
     async def run(self) -> None:
-        """Until cancelled. An outage of the database stops nothing that is loaded (DURABILITY 5)."""
+        """Until cancelled. An outage of the database stops nothing that is loaded."""
         polls = 0
         while True:
             await asyncio.sleep(POLL_S)

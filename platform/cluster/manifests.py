@@ -1,7 +1,7 @@
 """The manifest of cold segments in the metadata database.
 
 Always true: whoever adds, commits or marks a partition's rows first locks the partition row until the commit and
-requires its own leader epoch there, so a successor either waits or has already won (DURABILITY 5); states move by
+requires its own leader epoch there, so a successor either waits or has already won; states move by
 compare and set; times are the database's, read after the lock was granted.
 """
 

@@ -96,7 +96,7 @@ async def ensure_partitions(
 
 
 async def set_offline(db: Database, broker: BrokerRegistration, topic_id: UUID, partition: int, reason: str) -> None:
-    """Keeps a partition from being served until an operator decides, and says why (DURABILITY 7). Raises
+    """Keeps a partition from being served until an operator decides, and says why. Raises
     BrokerFenced.
     """
     async with db.write() as session:

@@ -1,6 +1,6 @@
 """What the cluster remembers: brokers and their leases, who leads what, cold segments, producer id blocks.
 
-Always true: a broker's or a leader's claim is an epoch in the row that a commit locks and checks (DURABILITY 5); a
+Always true: a broker's or a leader's claim is an epoch in the row that a commit locks and checks; a
 cold object has a row from before its first byte is sent until the store confirmed its deletion. Same metadata and
 naming rules as the tenancy tables, so one migration history covers both.
 """

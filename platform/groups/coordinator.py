@@ -5,7 +5,7 @@ One asyncio loop owns it; nothing here blocks or awaits except `load`. Every met
 
 Answers come by callback, at once or later, exactly once, and no task is made per request. Answers that rest on a
 record (SyncGroup, a static member's return, OffsetCommit, deletion) are given once it is durable, and only then can
-what they promise be read (DURABILITY D4).
+what they promise be read (D4 in docs/durability.md).
 """
 
 import asyncio

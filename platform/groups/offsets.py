@@ -2,7 +2,7 @@
 
 Always true: what can be read here is durable. A commit is announced (`begin`) when it goes to the log and becomes
 visible (`finish`) when the log says that it is durable; the log finishes changes in the order in which it took them,
-so the last commit wins (DURABILITY D4; Kafka keeps pending commits aside in the same way).
+so the last commit wins (D4 in docs/durability.md; Kafka keeps pending commits aside in the same way).
 """
 
 from collections.abc import Collection, Iterator, Sequence

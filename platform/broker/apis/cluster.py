@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from uuid import UUID
 
 from ....tenants.actor import Actor
-from ....tenants.permissions import Operation, ResourceType
+from ....tenants.permissions import CLUSTER_NAME, Operation, ResourceType
 from ....tenants.topics import create_topic
 from ...wire.api import ApiKey
 from ...wire.errors import ErrorCode
@@ -22,7 +22,6 @@ from ..namespace import Topic
 from ..registry import Right, Scope, handles
 from ..tenancy_errors import catch_up, transaction
 
-CLUSTER_NAME = "kafka-cluster"
 NULL_TOPICS_FROM = 1  # in version 0 an empty list asks for all topics
 # AclOperation codes of Kafka, as bits of "authorised operations" (KIP-430)
 OPERATION_BITS = (

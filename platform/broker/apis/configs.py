@@ -6,7 +6,7 @@ synonyms name a topic's own override and the default, never a setting of the mac
 
 from collections.abc import Iterable
 
-from ....tenants.permissions import Operation, ResourceType
+from ....tenants.permissions import CLUSTER_NAME, Operation, ResourceType
 from ....tenants.topic_configs import DEFINITIONS, ConfigType, to_text
 from ....tenants.topics import ConfigChange, ConfigOperation, alter_configs
 from ...wire.api import ApiKey
@@ -20,7 +20,6 @@ from ..registry import Right, Scope, handles
 from ..tenancy_errors import actor_of, catch_up, transaction
 
 SOURCE_TOPIC, SOURCE_STATIC_BROKER, SOURCE_DEFAULT = 1, 4, 5
-CLUSTER_NAME = "kafka-cluster"
 RESOURCE_TOPIC, RESOURCE_BROKER = description.TOPIC_RESOURCE, description.BROKER_RESOURCE
 
 

@@ -1,6 +1,6 @@
 """FindCoordinator (key 10), versions 0 to 6; DescribeGroups (key 15), 0 to 6; ListGroups (key 16), 0 to 5."""
 
-from ....tenants.permissions import Operation, ResourceType
+from ....tenants.permissions import CLUSTER_NAME, Operation, ResourceType
 from ...wire.api import ApiKey
 from ...wire.errors import ErrorCode
 from ...wire.messages import describe_groups as description
@@ -12,7 +12,6 @@ from ..registry import Right, Scope, handles
 
 SEVERAL_KEYS_FROM = 4
 GROUP_NOT_FOUND_FROM = 6
-CLUSTER_NAME = "kafka-cluster"
 MAY_DESCRIBE = Right(Operation.DESCRIBE, ResourceType.GROUP)
 
 

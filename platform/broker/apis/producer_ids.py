@@ -4,7 +4,7 @@ import logging
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from ....tenants.permissions import Operation, ResourceType
+from ....tenants.permissions import CLUSTER_NAME, Operation, ResourceType
 from ...wire.api import ApiKey
 from ...wire.errors import ErrorCode
 from ...wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
@@ -14,7 +14,6 @@ from ..registry import Right, Scope, handles
 log = logging.getLogger("coldstream.database")
 
 NO_PRODUCER = -1
-CLUSTER_NAME = "kafka-cluster"
 
 
 @handles(

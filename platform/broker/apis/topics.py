@@ -8,7 +8,7 @@ from collections import Counter
 from uuid import UUID
 
 from ....tenants.catalogue import TopicEntry
-from ....tenants.permissions import Operation, ResourceType
+from ....tenants.permissions import CLUSTER_NAME, Operation, ResourceType
 from ....tenants.topic_configs import resolve, to_text
 from ....tenants.topics import create_topic, delete_topic
 from ...wire.api import ApiKey
@@ -22,7 +22,6 @@ from ..registry import Right, Scope, handles
 from ..tenancy_errors import actor_of, catch_up, transaction
 from .configs import SOURCE_DEFAULT, SOURCE_TOPIC
 
-CLUSTER_NAME = "kafka-cluster"
 TOPICS_PER_REQUEST_MAX = 1000
 
 
