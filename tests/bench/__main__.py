@@ -9,11 +9,13 @@ Results go to bench-results/ as JSON. Nothing fails for being slow: these are fi
 import argparse
 import dataclasses
 import json
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,8 +72,13 @@ class Run:
         return self.worker_s / (self.payload_bytes / 1e9)
 
     @property
-    def broker_us_per_request(self) -> float | None:
-        return self.broker_s / self.requests * 1e6 if self.requests else None
+    def broker_us_per_request(self) -> float:
+        return self.broker_s / max(1, self.requests) * 1e6
+
+    @property
+    def kb_per_request(self) -> float:
+        """What a client put into a request, or got out of one: small ones make a gigabyte dear."""
+        return self.payload_bytes / 1e3 / max(1, self.requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +139,7 @@ class Bench:
             "cpu": 1 if self.arguments.pin else None,
         }
         command = [sys.executable, "-m", "coldstream.tests.bench.load", scenario.kind, json.dumps(job)]
+        before = self.requests()
         with measured(self.processes) as spent:
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         done = json.loads(output)
@@ -140,7 +148,7 @@ class Bench:
             wall_s=done["wall_s"],
             mb_per_s=done["payload_bytes"] / 1e6 / done["wall_s"],
             records_per_s=done["records"] / done["wall_s"],
-            requests=done["requests"],
+            requests=self.requests() - before,
             payload_bytes=done["payload_bytes"],
             broker_s=spent.of["broker"],
             loop_s=spent.loops["broker"],
@@ -152,6 +160,13 @@ class Bench:
             self.scenarios.append(scenario)
         self.runs.setdefault(scenario.name, []).append(run)
         return run
+
+    def requests(self) -> int:
+        """Produce and fetch requests that the broker has answered so far."""
+        with urllib.request.urlopen(self.platform.metrics_url, timeout=10) as answer:
+            text = answer.read().decode()
+        counts = re.findall(r'^coldstream_request_seconds_count\{api="(?:PRODUCE|FETCH)"\} (\S+)$', text, re.MULTILINE)
+        return int(sum(map(float, counts)))
 
     def all(self) -> None:
         """Produce into fresh topics each time, fetch what the last one left, then offload and fetch it again."""
@@ -211,7 +226,9 @@ class Bench:
             "MB/s",
             "records/s",
             "broker s/GB",
+            "of it loop",
             "us/request",
+            "KB/request",
             "worker s/GB",
             "client s/GB",
             "foreign cores",
@@ -226,11 +243,12 @@ class Bench:
                     "records_per_s",
                     "broker_s_per_gb",
                     "loop_s_per_gb",
+                    "broker_us_per_request",
+                    "kb_per_request",
                     "worker_s_per_gb",
                     "foreign_cores",
                 )
             }
-            per_request = statistics.median(run.broker_us_per_request or 0 for run in runs)
             client = statistics.median(run.client_s / (run.payload_bytes / 1e9) for run in runs)
             table.add_row(
                 scenario.name,
@@ -238,7 +256,8 @@ class Bench:
                 f"{middle['records_per_s']:,.0f}" if middle["records_per_s"] else "",
                 beside(f"{middle['broker_s_per_gb']:.2f}", scenario.prototype_s_per_gb),
                 f"{middle['loop_s_per_gb']:.2f}",
-                beside(f"{per_request:.1f}", scenario.prototype_us_per_request) if per_request else "",
+                beside(f"{middle['broker_us_per_request']:.1f}", scenario.prototype_us_per_request),
+                f"{middle['kb_per_request']:,.1f}",
                 f"{middle['worker_s_per_gb']:.2f}" if middle["worker_s_per_gb"] > 0.01 else "",
                 f"{client:.1f}",
                 f"{middle['foreign_cores']:.1f}",
