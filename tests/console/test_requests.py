@@ -128,7 +128,7 @@ def test_what_nobody_foresaw_is_logged_and_told_nobody(
 def test_tokens_are_in_no_log_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(world: World) -> None:
         secret = (await world.done("POST", f"{NAMESPACE}/keys", {"name": "k", "role": "admin"}))["secret"]
-        await world.refused("GET", "/me", token=world.token[:-1] + "x")
+        await world.refused("GET", "/me", token=world.token[:-1] + ("x" if world.token[-1] != "x" else "y"))
         text = "\n".join(str(vars(record)) for record in caplog.records)
         assert secret not in text
         assert world.token not in text
