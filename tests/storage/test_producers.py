@@ -60,6 +60,7 @@ def test_an_unknown_producer_may_start_anywhere_as_in_kafka() -> None:
     producers = Producers()
     appended(producers, 77, 3, 0)
     appended(producers, 80, 1, 3)
+    assert list(producers.entries()) != []
 
 
 def test_a_new_epoch_starts_at_zero_and_an_old_one_is_fenced() -> None:
