@@ -14,7 +14,7 @@ from uuid import UUID
 
 from ...storage import records as batches
 from ...storage.batch import iterate_headers
-from ...storage.commit_rounds import CommitRounds
+from ...storage.commit_rounds import DurabilitySink
 from ...storage.config import LogConfig
 from ...storage.disk import Disk
 from ...storage.errors import LogError
@@ -56,7 +56,7 @@ class GroupLogs:
     partitions = PARTITIONS
 
     def __init__(
-        self, logs: Sequence[Log], snapshots: Path, disk: Disk, rounds: CommitRounds, now_ms: Callable[[], int]
+        self, logs: Sequence[Log], snapshots: Path, disk: Disk, rounds: DurabilitySink, now_ms: Callable[[], int]
     ) -> None:
         self._logs = logs
         self._snapshots = snapshots
@@ -75,7 +75,7 @@ class GroupLogs:
         data_dir: Path,
         disk: Disk,
         files: OpenFiles,
-        rounds: CommitRounds,
+        rounds: DurabilitySink,
         leader_epoch: int,
         now_ms: Callable[[], int],
     ) -> "GroupLogs":

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...storage.cold_reader import ColdReader
@@ -99,10 +99,6 @@ class Services:
         if isinstance(task, asyncio.Task):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine in the background."""
-        self.keep(asyncio.ensure_future(coroutine))
 
     async def end_tasks(self, wait_s: float) -> None:
         """Let background tasks end by themselves for so long, then cancel what is left."""

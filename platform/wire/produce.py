@@ -16,7 +16,7 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812
 from typing import TypeAlias
 
-from .errors import ErrorCode, Malformed
+from .errors import Malformed
 from .header import Buffer, skip_tagged_fields
 from .varint import decode_uvarint, encode_uvarint
 
@@ -298,11 +298,3 @@ def _encode_many(
         out += b"\0"
     _SIZE_CORRELATION.pack_into(out, 0, len(out) - 4, correlation_id)
     return bytes(out)
-
-
-def refused_produce_response(version: int, correlation_id: int, request: ProduceRequest, error: ErrorCode) -> bytes:
-    """The same error for every partition asked for: what versions 0 to 2 get (UNSUPPORTED_VERSION)."""
-    topics: dict[Topic, list[PartitionResult]] = {}
-    for topic, index, _, _ in request.partitions:
-        topics.setdefault(topic, []).append((index, error, -1, -1, -1, None))
-    return _encode_many(version, correlation_id, list(topics.items()), 0)

@@ -11,7 +11,7 @@ from coldstream.platform.wire.messages.produce import (
     ProduceResponse,
     TopicProduceResponse,
 )
-from coldstream.platform.wire.produce import encode_produce_response, parse_produce, refused_produce_response
+from coldstream.platform.wire.produce import encode_produce_response, parse_produce
 from coldstream.platform.wire.schema import ZERO_UUID
 
 from .values import PRODUCE_VERSIONS, encode, mutated, random_value, seeded
@@ -160,7 +160,8 @@ def test_versions_before_record_batches_can_be_refused_partition_by_partition(ve
     value = random_value(seeded("refused", version), REQUEST, version, many=3)
     data = encode(REQUEST, version, value)
     request = parse_produce(data, 0, len(data), version)
-    frame = refused_produce_response(version, 3, request, ErrorCode.UNSUPPORTED_VERSION)
+    refused = (ErrorCode.UNSUPPORTED_VERSION, -1, -1, -1, None)
+    frame = encode_produce_response(version, 3, [(t, [(index, *refused)]) for t, index, _, _ in request.partitions])
     correlation_id, answer = decode_response(ApiKey.PRODUCE, version, frame[4:])
     assert correlation_id == 3
     asked = {(t.name, p.index) for t in value.topic_data for p in t.partition_data}
