@@ -147,7 +147,7 @@ class Broker:
             ("lease", keep_lease(database, registration, self._storage_failed)),
             ("housekeeping", Housekeeping(services).run()),
             ("tiering", tiering.run()),
-            ("offload jobs", services.offload_jobs.run()),
+            ("jobs", services.jobs.run()),
         ):
             task = asyncio.create_task(coroutine, name=name)
             task.add_done_callback(self._background_ended)

@@ -19,8 +19,8 @@ from .catalogue_follower import CatalogueFollower
 from .context import Caller
 from .group_log import GroupLogs
 from .intake import ReceiveBuffer
+from .jobs import BrokerJobs
 from .metrics import BrokerMetrics
-from .offload_jobs import OffloadJobs
 from .partition_logs import PartitionLogs
 from .producer_ids import ProducerIds
 from .slow_reads import SlowReads
@@ -75,7 +75,7 @@ class Services:
         self.cold = cold
         self.slow_reads = slow_reads
         self.tiering = tiering
-        self.offload_jobs = OffloadJobs(self, tiering)
+        self.jobs = BrokerJobs(self)
         self.producer_ids = producer_ids
         self.worker = worker
         self.receive = ReceiveBuffer()

@@ -81,7 +81,7 @@ class DatabaseWatch:
             raise failure
 
     async def _tell_of_jobs(self) -> None:
-        self._services.offload_jobs.changed()
+        self._services.jobs.changed()
 
     async def _follow_catalogue(self) -> None:
         services = self._services

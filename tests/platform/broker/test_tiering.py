@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from coldstream.platform.broker import offload_jobs
+from coldstream.platform.broker import offload_job
 from coldstream.platform.broker.namespace import Partition
 from coldstream.platform.cluster.tables import ColdSegmentRow
 from coldstream.platform.cluster.tables import Partition as PartitionTable
@@ -57,7 +57,7 @@ def bench(data_dir: Path) -> Iterator[Bench]:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offload_jobs, "RETRY_S", 0.01)
+    monkeypatch.setattr(offload_job, "RETRY_S", 0.01)
 
 
 def partition_of(bench: Bench, topic: str) -> Partition:
