@@ -1,0 +1,129 @@
+"""What everybody must be able to do with a page: axe's rules of WCAG 2.1 A and AA, the keyboard, a narrow screen."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from playwright.sync_api import Page
+
+TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa")
+TABS_MAX = 400
+
+_RUN_AXE = """
+(tags) => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations'], preload: false})
+  .then((found) => found.violations.flatMap((rule) => rule.nodes.map((node) =>
+    `${rule.id}: ${node.target.join(' ')}: ${node.failureSummary.replace(/\\s+/g, ' ')}`)))
+"""
+# What Tab should stop at: visible, enabled, and of a group of radio buttons the one that is on, else any.
+_STOPS = """
+() => {
+  const seen = new Set(), stops = [];
+  const query = 'a[href], button, input, select, textarea, summary, iframe, [tabindex], [contenteditable="true"]';
+  for (const element of document.querySelectorAll(query)) {
+    if (element.disabled || element.type === 'hidden' || element.tabIndex < 0 || element.closest('[inert]')) continue;
+    if (!element.checkVisibility({visibilityProperty: true})) continue;
+    if (element.type === 'radio') {
+      const group = `${element.form && element.form.action} ${element.name}`;
+      if (seen.has(group)) continue;
+      seen.add(group);
+    }
+    stops.push(element);
+  }
+  window.__stops = stops;
+  return stops.length;
+}
+"""
+# Where Tab has come to: its place in the list above (-1: the page itself, -2: not in the list), and what marks it.
+_FOCUSED = """
+() => {
+  const element = document.activeElement;
+  if (!element || element === document.body || element === document.documentElement) return null;
+  let at = window.__stops.indexOf(element);
+  if (at < 0 && element.type === 'radio')
+    at = window.__stops.findIndex((stop) => stop.type === 'radio' && stop.name === element.name);
+  const style = getComputedStyle(element), box = element.getBoundingClientRect();
+  const outlined = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
+  const name = `${element.tagName.toLowerCase()} ${(element.name || element.textContent || '').trim().slice(0, 40)}`;
+  return {at, name, href: element.getAttribute('href') || '', marked: outlined || style.boxShadow !== 'none',
+          onScreen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.right > 0
+                    && box.top < innerHeight && box.left < innerWidth};
+}
+"""
+_NAMES = "() => window.__stops.map((e) => `${e.tagName} ${(e.name || e.textContent || '').trim().slice(0, 40)}`)"
+_OVERFLOW = """
+() => {
+  const page = document.scrollingElement, wide = page.clientWidth;
+  if (page.scrollWidth <= wide) return [];
+  const over = [...document.body.querySelectorAll('*')].filter((element) => {
+    if (element.getBoundingClientRect().right <= wide + 1) return false;
+    for (let up = element.parentElement; up && up !== document.body; up = up.parentElement)
+      if (getComputedStyle(up).overflowX !== 'visible') return false;
+    return true;
+  });
+  return [`the page is ${page.scrollWidth} wide, the screen ${wide}`,
+          ...over.slice(0, 5).map((e) =>
+            `${e.tagName.toLowerCase()}.${e.className} ${e.textContent.trim().slice(0, 40)}`)];
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One place where Tab stopped."""
+
+    at: int
+    name: str
+    href: str
+    marked: bool
+    on_screen: bool
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds against WCAG 2.1 A and AA, one line for each element. Works where scripts are off too."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(_axe())
+    found: list[str] = page.evaluate(_RUN_AXE, list(TAGS))
+    return found
+
+
+def overflow(page: Page) -> list[str]:
+    """Why the page scrolls sideways; nothing when it does not. Tables and code may scroll within themselves."""
+    found: list[str] = page.evaluate(_OVERFLOW)
+    return found
+
+
+def keyboard_faults(page: Page) -> list[str]:
+    """What Tab cannot reach, reaches without showing it, or is caught in; and a first stop that skips nothing."""
+    count: int = page.evaluate(_STOPS)
+    stops = list(_tabs(page, count))
+    faults = [f"focus does not show: {stop.name}" for stop in stops if not stop.marked]
+    faults += [f"focus is off the screen: {stop.name}" for stop in stops if not stop.on_screen]
+    reached = {stop.at for stop in stops}
+    names: list[str] = page.evaluate(_NAMES)
+    faults += [f"Tab never reaches: {name}" for at, name in enumerate(names) if at not in reached]
+    if not stops or not stops[0].href.startswith("#"):
+        faults.append(f"the first stop is no link to the content: {stops[0].name if stops else 'nothing'}")
+    return faults
+
+
+def _tabs(page: Page, count: int) -> Iterator[Stop]:
+    """Every stop from the top of the page until the focus leaves it or comes round."""
+    page.evaluate("() => { document.activeElement && document.activeElement.blur(); window.scrollTo(0, 0); }")
+    first = None
+    for _ in range(min(count + 5, TABS_MAX)):
+        page.keyboard.press("Tab")
+        focused: dict[str, Any] | None = page.evaluate(_FOCUSED)
+        if focused is None:
+            return
+        stop = Stop(focused["at"], focused["name"], focused["href"], focused["marked"], focused["onScreen"])
+        if first is not None and stop.at == first:
+            return
+        first = stop.at if first is None else first
+        yield stop
+
+
+@cache
+def _axe() -> str:
+    return resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
