@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, MetaData
 
-HEAD = "0001"  # the newest revision in versions/; a test compares it with what Alembic finds
+HEAD = "0002"  # the newest revision in versions/; a test compares it with what Alembic finds
 LOCK_ID = 0x636F6C64  # PostgreSQL advisory lock of all who upgrade
 CONNECT_TIMEOUT_S = 10
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from .access_tokens import CreatedToken, create_token, list_tokens, revoke_token
 from .actor import Actor
 from .database import Database
 from .errors import NotFound
-from .members import CreatedToken, create_member, create_token, hash_password, list_tokens, revoke_token
+from .members import create_member
 from .models import Member
+from .passwords import hash_password
 from .tenancy import create_namespace, create_tenant
 from .versions import Counter, bump
 
@@ -35,14 +37,14 @@ class Bootstrapped:
 async def bootstrap(db: Database, admin_password: str | None = None) -> Bootstrapped:
     """Call it at every start; all but the first find everything made. Raises InvalidArgument for a bad password."""
     async with db.read() as session:
-        if await _admin(session) is not None:
+        if await _anybody(session):
             return Bootstrapped(created=False)
     password = admin_password or secrets.token_urlsafe(18)
     await hash_password(password)  # refuse a bad one, and load the hasher, before taking the write lock
     actor = Actor.system()
     async with db.write() as session:
         await bump(session, Counter.CATALOGUE)  # whoever comes second waits here, and then sees the first one's rows
-        if await _admin(session) is not None:
+        if await _anybody(session):
             return Bootstrapped(created=False)
         await create_tenant(session, actor, DEFAULT_TENANT)
         await create_namespace(session, actor, DEFAULT_TENANT, DEFAULT_NAMESPACE)
@@ -66,6 +68,12 @@ async def renew_local_token(db: Database) -> str:
     return created.secret
 
 
+async def _anybody(session: AsyncSession) -> bool:
+    """Whether there ever was a member: a database whose admin was deleted is not a fresh one."""
+    return await session.scalar(select(Member.id).limit(1)) is not None
+
+
 async def _admin(session: AsyncSession) -> Member | None:
-    """Anybody who ever was a member: a database whose admin was renamed is not a fresh one."""
-    return await session.scalar(select(Member).order_by(Member.platform_admin.desc(), Member.created_at_ms).limit(1))
+    """The oldest who administers the platform; there is one from the first start on."""
+    live = Member.platform_admin & Member.disabled_at_ms.is_(None) & Member.deleted_at_ms.is_(None)
+    return await session.scalar(select(Member).where(live).order_by(Member.created_at_ms, Member.id).limit(1))

@@ -57,6 +57,10 @@ class Conflict(TenancyError):
     """The object is in a state that does not allow the change (revoked key, finished job)."""
 
 
+class Busy(TenancyError):
+    """More of a costly kind of work is asked for at once than this process does; ask again in a moment."""
+
+
 class LeaseLost(TenancyError):
     """A job that this owner no longer holds: its lease ran out and another took it, or it was finished."""
 

@@ -1,253 +1,241 @@
-"""Members: people who use the console, their passwords, and access tokens for the HTTP API.
+"""Members: people who use the console, how they prove who they are, and how they want to see it.
 
-Always true: a password is kept as an Argon2id hash, a token (256 random bits) as its SHA-256; both are shown or known
-only where they were made. A name that does not exist costs the same hash as one that does.
+Always true: a password is kept as an Argon2id hash and a name that does not exist costs the same hash as one that
+does; a new password ends the sessions opened with an older one; there is a member who administers the platform and is
+not disabled. What a member may do where is in `member_grants.py`.
 """
 
-import asyncio
-import hmac
-from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from .actor import Actor
-from .audit import Subject, record
+from .audit import record
 from .database import Database, session_now_ms
-from .errors import AlreadyExists, InvalidArgument, NotFound
-from .keys import LAST_USED_EVERY_MS, NOBODYS_DIGEST, AuthenticationFailed, TokenKind, digest_of, new_token, parse_token
-from .models import AccessToken, Member
+from .errors import AlreadyExists, Conflict, InvalidArgument, NotFound
+from .keys import AuthenticationFailed
+from .member_entry import MemberEntry, find_member, locked_member, member_subject
+from .models import AccessToken, Member, MemberGrant
 from .names import check_title
+from .passwords import Lane, check_password, generated_password, hash_password, password_matches
+from .preferences import Preferences, Theme, Times, time_zones
+from .sessions import end_sessions, find_session
 from .versions import Counter, bump
 
-if TYPE_CHECKING:
-    from argon2 import PasswordHasher
-
-PASSWORD_LENGTH_MIN, PASSWORD_LENGTH_MAX = 8, 1024
-
-
-@dataclass(frozen=True, slots=True)
-class MemberEntry:
-    id: UUID
-    name: str
-    platform_admin: bool
-    disabled: bool
-    created_at_ms: int
-
-    @property
-    def actor(self) -> Actor:
-        return Actor.member(self.id, self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class TokenEntry:
-    """An access token as lists show it."""
-
-    id: str
-    member_id: UUID
-    name: str
-    created_at_ms: int
-    expires_at_ms: int | None
-    last_used_at_ms: int | None
-    revoked_at_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class CreatedToken:
-    token: TokenEntry
-    secret: str = field(repr=False)
+__all__ = ["MemberEntry", "Preferences", "Theme", "Times", "time_zones"]
 
 
 async def create_member(
-    session: AsyncSession, actor: Actor, name: str, password: str | None, *, platform_admin: bool = False
+    session: AsyncSession,
+    actor: Actor,
+    name: str,
+    password: str | None,
+    *,
+    platform_admin: bool = False,
+    temporary: bool = False,
 ) -> MemberEntry:
-    """Without a password the member can use tokens only. Raises InvalidName, InvalidArgument, AlreadyExists."""
+    """Without a password the member can use tokens only; a `temporary` one must be changed at the first sign-in.
+
+    Raises InvalidName, InvalidArgument, AlreadyExists, Busy.
+    """
     check_title("member", name)
     hashed = None if password is None else await hash_password(password)
     await bump(session, Counter.POLICY)
-    if await _find(session, name) is not None:
+    if await find_member(session, name) is not None:
         raise AlreadyExists(f"member {name!r} already exists")
     member = Member(
         id=uuid4(),
         name=name,
         password_hash=hashed,
+        password_temporary=hashed is not None and temporary,
+        password_version=0,
         platform_admin=platform_admin,
+        preferences={},
         created_at_ms=await session_now_ms(session),
     )
     session.add(member)
     await session.flush()
-    await record(session, actor, "member.create", _subject(member), after={"platform_admin": platform_admin})
-    return _entry(member)
+    await record(session, actor, "member.create", member_subject(member), after={"platform_admin": platform_admin})
+    return MemberEntry.of(member)
 
 
 async def list_members(session: AsyncSession) -> list[MemberEntry]:
     rows = await session.scalars(select(Member).where(Member.deleted_at_ms.is_(None)).order_by(Member.name))
-    return [_entry(row) for row in rows]
+    return [MemberEntry.of(row) for row in rows]
 
 
-async def set_password(session: AsyncSession, actor: Actor, name: str, password: str) -> None:
-    """Raises NotFound, InvalidArgument."""
-    hashed = await hash_password(password)
-    member = await _find(session, name)
-    if member is None:
+async def get_member(session: AsyncSession, name: str) -> MemberEntry:
+    """Raises NotFound."""
+    row = await find_member(session, name)
+    if row is None:
         raise NotFound(f"no member {name[:100]!r}")
-    member.password_hash = hashed
-    await record(session, actor, "member.set_password", _subject(member))
+    return MemberEntry.of(row)
 
 
-async def verify_password(db: Database, name: str, password: str) -> MemberEntry:
-    """Who signs in with this name and password. Raises AuthenticationFailed."""
+async def load_member(session: AsyncSession, member_id: UUID) -> MemberEntry:
+    """Raises NotFound."""
+    row = await session.scalar(select(Member).where(Member.id == member_id, Member.deleted_at_ms.is_(None)))
+    if row is None:
+        raise NotFound(f"no member {member_id}")
+    return MemberEntry.of(row)
+
+
+async def set_preferences(
+    session: AsyncSession, actor: Actor, member_id: UUID, preferences: Preferences
+) -> MemberEntry:
+    """Raises InvalidArgument, NotFound."""
+    after = preferences.checked().as_json()
+    member = await locked_member(session, member_id)
+    before, member.preferences = Preferences.of_json(member.preferences).as_json(), after
+    if before != after:
+        await record(session, actor, "member.set_preferences", member_subject(member), before=before, after=after)
+    return MemberEntry.of(member)
+
+
+async def disable_member(session: AsyncSession, actor: Actor, name: str) -> MemberEntry:
+    """Ends the member's sessions and stops their tokens; nothing is lost. Raises NotFound, Conflict."""
+    await bump(session, Counter.POLICY)
+    member = await locked_member(session, name)
+    if member.disabled_at_ms is None:
+        await _keep_an_admin(session, member, "disabled")
+        member.disabled_at_ms = await session_now_ms(session)
+        await record(session, actor, "member.disable", member_subject(member))
+    await end_sessions(session, member.id)
+    return MemberEntry.of(member)
+
+
+async def enable_member(session: AsyncSession, actor: Actor, name: str) -> MemberEntry:
+    """Raises NotFound."""
+    await bump(session, Counter.POLICY)
+    member = await locked_member(session, name)
+    if member.disabled_at_ms is not None:
+        member.disabled_at_ms = None
+        await record(session, actor, "member.enable", member_subject(member))
+    return MemberEntry.of(member)
+
+
+async def delete_member(session: AsyncSession, actor: Actor, name: str) -> None:
+    """With sessions, tokens and roles; the name is free again. Raises NotFound, Conflict."""
+    await bump(session, Counter.POLICY)
+    member = await locked_member(session, name)
+    await _keep_an_admin(session, member, "deleted")
+    now_ms = await session_now_ms(session)
+    member.deleted_at_ms, member.password_hash = now_ms, None
+    await session.flush()
+    await end_sessions(session, member.id)
+    await session.execute(delete(MemberGrant).where(MemberGrant.member_id == member.id))
+    live_tokens = (AccessToken.member_id == member.id) & AccessToken.revoked_at_ms.is_(None)
+    await session.execute(update(AccessToken).where(live_tokens).values(revoked_at_ms=now_ms))
+    await record(session, actor, "member.delete", member_subject(member))
+
+
+async def set_platform_admin(session: AsyncSession, actor: Actor, name: str, platform_admin: bool) -> MemberEntry:
+    """Raises NotFound, Conflict."""
+    await bump(session, Counter.POLICY)
+    member = await locked_member(session, name)
+    if member.platform_admin != platform_admin:
+        if not platform_admin:
+            await _keep_an_admin(session, member, "made an ordinary member")
+        before = {"platform_admin": member.platform_admin}
+        member.platform_admin = platform_admin
+        after = {"platform_admin": platform_admin}
+        await record(session, actor, "member.set_platform_admin", member_subject(member), before=before, after=after)
+    return MemberEntry.of(member)
+
+
+async def verify_password(db: Database, name: str, password: str, *, lane: Lane = Lane.STRANGERS) -> MemberEntry:
+    """Who signs in with this name and password. Raises AuthenticationFailed, Busy."""
     async with db.read() as session:
-        member = await _find(session, name)
+        member = await find_member(session, name)
     expected = member.password_hash if member is not None else None
-    right = await asyncio.to_thread(_matches, expected or _nobodys_hash(), password)
+    right = await password_matches(expected, password, lane)
     if member is None or expected is None:
         raise AuthenticationFailed("unknown member")
     if not right:
         raise AuthenticationFailed("wrong password")
     if member.disabled_at_ms is not None:
         raise AuthenticationFailed("member disabled", secret_was_right=True)
-    return _entry(member)
+    return MemberEntry.of(member)
 
 
-async def create_token(
-    session: AsyncSession, actor: Actor, member_id: UUID, name: str, *, expires_at_ms: int | None = None
-) -> CreatedToken:
-    """A bearer token that acts as the member. Raises NotFound, InvalidName, InvalidArgument."""
-    check_title("token", name)
-    member = await session.scalar(select(Member).where(Member.id == member_id, Member.deleted_at_ms.is_(None)))
-    if member is None:
+async def change_password(
+    db: Database, actor: Actor, member_id: UUID, old: str | None, new: str, *, but: str | None = None
+) -> MemberEntry:
+    """The member's own choice; ends all their sessions except that of the cookie `but`.
+
+    `old` may be left out only where a temporary password is changed in a session, which it opened. Hashing is done
+    before the transaction, so that nobody waits for it. Raises AuthenticationFailed (wrong old password, no such
+    session), InvalidArgument, Conflict, NotFound, Busy.
+    """
+    check_password(new)
+    async with db.read() as session:
+        known = await session.scalar(select(Member).where(Member.id == member_id, Member.deleted_at_ms.is_(None)))
+    if known is None:
         raise NotFound(f"no member {member_id}")
-    now_ms = await session_now_ms(session)
-    if expires_at_ms is not None and expires_at_ms <= now_ms:
-        raise InvalidArgument("the token would be expired already: choose a later time")
-    token = new_token(TokenKind.TOKEN)
-    row = AccessToken(
-        id=token.id,
-        member_id=member_id,
-        name=name,
-        secret_sha256=token.digest,
-        created_at_ms=now_ms,
-        expires_at_ms=expires_at_ms,
-    )
-    session.add(row)
-    await session.flush()
-    subject = Subject(kind="token", id=token.id, name=name)
-    await record(session, actor, "token.create", subject, after={"member": member.name})
-    return CreatedToken(_token_entry(row), token.text)
-
-
-async def list_tokens(session: AsyncSession, member_id: UUID) -> list[TokenEntry]:
-    """The newest first, revoked and expired ones too."""
-    query = select(AccessToken).where(AccessToken.member_id == member_id)
-    rows = await session.scalars(query.order_by(AccessToken.created_at_ms.desc(), AccessToken.id))
-    return [_token_entry(row) for row in rows]
-
-
-async def revoke_token(session: AsyncSession, actor: Actor, member_id: UUID, token_id: str) -> None:
-    """Revoking a revoked token changes nothing. Raises NotFound."""
-    row = await session.scalar(
-        select(AccessToken).where(AccessToken.id == token_id, AccessToken.member_id == member_id)
-    )
-    if row is None:
-        raise NotFound(f"no token {token_id[:12]!r}")
-    if row.revoked_at_ms is None:
-        row.revoked_at_ms = await session_now_ms(session)
-        await record(session, actor, "token.revoke", Subject(kind="token", id=row.id, name=row.name))
-
-
-async def verify_token(db: Database, token: str, now_ms: int | None = None) -> MemberEntry:
-    """Whose bearer token this is. Raises AuthenticationFailed."""
-    token_id = parse_token(token, TokenKind.TOKEN)
-    if token_id is None:
-        raise AuthenticationFailed("malformed token")
-    if now_ms is None:
-        now_ms = await db.now_ms()
-    query = select(AccessToken, Member).join(Member, Member.id == AccessToken.member_id)
-    async with db.read() as session:
-        row = (await session.execute(query.where(AccessToken.id == token_id))).one_or_none()
-    expected = NOBODYS_DIGEST if row is None else row.AccessToken.secret_sha256
-    right = hmac.compare_digest(digest_of(token), expected)
-    if row is None:
-        raise AuthenticationFailed("unknown token", token_id)
-    if not right:
-        raise AuthenticationFailed("wrong secret", token_id)
-    unusable = _unusable(row.AccessToken, row.Member, now_ms)
-    if unusable is not None:
-        raise AuthenticationFailed(unusable, token_id, secret_was_right=True)
-    return _entry(row.Member)
-
-
-async def touch_token(db: Database, token: str, now_ms: int) -> None:
-    """Notes that the token was used, at most once a minute; call it after the request was answered."""
-    token_id = parse_token(token, TokenKind.TOKEN)
-    due_ms = now_ms - LAST_USED_EVERY_MS
-    due = AccessToken.last_used_at_ms.is_(None) | (AccessToken.last_used_at_ms <= due_ms)
-    async with db.read() as session:
-        if await session.scalar(select(AccessToken.id).where(AccessToken.id == token_id, due)) is None:
-            return
+    if known.password_hash is None:
+        raise Conflict("this member has no password yet: an administrator can give a temporary one")
+    if old is not None:
+        if not await password_matches(known.password_hash, old, Lane.MEMBERS):
+            raise AuthenticationFailed("wrong password")
+    elif not known.password_temporary or but is None or (await find_session(db, but)).member.id != member_id:
+        raise AuthenticationFailed("no proof of the old password")
+    if new == old or await password_matches(known.password_hash, new, Lane.MEMBERS):
+        raise InvalidArgument("that is the password there is: choose another")
+    hashed = await hash_password(new)
     async with db.write() as session:
-        await session.execute(update(AccessToken).where(AccessToken.id == token_id, due).values(last_used_at_ms=now_ms))
+        member = await locked_member(session, member_id)
+        if member.password_version != known.password_version:
+            raise Conflict("the password was changed by somebody else meanwhile")
+        await _set_password(session, member, hashed, temporary=False, but=but)
+        await record(session, actor, "member.change_password", member_subject(member))
+    return MemberEntry.of(member)
 
 
-async def hash_password(password: str) -> str:
-    """Raises InvalidArgument."""
-    if not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
-        raise InvalidArgument(f"a password has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters")
-    return await asyncio.to_thread(_hasher().hash, password)
+async def set_password(session: AsyncSession, actor: Actor, name: str, password: str) -> None:
+    """By who has the machine; ends the member's sessions. Raises NotFound, InvalidArgument, Busy."""
+    hashed = await hash_password(password)
+    member = await locked_member(session, name)
+    await _set_password(session, member, hashed, temporary=False)
+    await record(session, actor, "member.set_password", member_subject(member))
 
 
-@cache
-def _hasher() -> "PasswordHasher":
-    from argon2 import PasswordHasher  # only who signs in with a password pays for it
+async def reset_password(session: AsyncSession, actor: Actor, name: str) -> str:
+    """A generated password to hand over, which the member must change at the next sign-in; ends their sessions.
 
-    return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP's Argon2id setting, 19 MiB
-
-
-@cache
-def _nobodys_hash() -> str:
-    return _hasher().hash("nobody has this password")
-
-
-def _matches(hashed: str, password: str) -> bool:
-    from argon2.exceptions import Argon2Error, InvalidHashError
-
-    try:
-        return _hasher().verify(hashed, password[:PASSWORD_LENGTH_MAX])
-    except (Argon2Error, InvalidHashError):
-        return False
+    Kept nowhere: show it once. Raises NotFound, Busy.
+    """
+    password = generated_password()
+    hashed = await hash_password(password)
+    member = await locked_member(session, name)
+    await _set_password(session, member, hashed, temporary=True)
+    await record(session, actor, "member.reset_password", member_subject(member))
+    return password
 
 
-def _unusable(token: AccessToken, member: Member, now_ms: int) -> str | None:
-    if token.revoked_at_ms is not None:
-        return "revoked"
-    if token.expires_at_ms is not None and token.expires_at_ms <= now_ms:
-        return "expired"
-    return "member disabled" if member.disabled_at_ms is not None or member.deleted_at_ms is not None else None
+async def _set_password(
+    session: AsyncSession, member: Member, hashed: str, *, temporary: bool, but: str | None = None
+) -> None:
+    member.password_hash, member.password_temporary = hashed, temporary
+    member.password_version += 1
+    await session.flush()
+    await end_sessions(session, member.id, but=but)
 
 
-async def _find(session: AsyncSession, name: str) -> Member | None:
-    return await session.scalar(select(Member).where(Member.name == name, Member.deleted_at_ms.is_(None)))
-
-
-def _entry(row: Member) -> MemberEntry:
-    return MemberEntry(row.id, row.name, row.platform_admin, row.disabled_at_ms is not None, row.created_at_ms)
-
-
-def _token_entry(row: AccessToken) -> TokenEntry:
-    return TokenEntry(
-        row.id,
-        row.member_id,
-        row.name,
-        row.created_at_ms,
-        row.expires_at_ms,
-        row.last_used_at_ms,
-        row.revoked_at_ms,
+async def _keep_an_admin(session: AsyncSession, member: Member, done: str) -> None:
+    """Raises Conflict. The policy counter is locked, so nobody else can take another administrator away meanwhile."""
+    if not member.platform_admin or member.disabled_at_ms is not None:
+        return
+    others = await session.scalar(
+        select(func.count()).where(
+            Member.platform_admin,
+            Member.id != member.id,
+            Member.disabled_at_ms.is_(None),
+            Member.deleted_at_ms.is_(None),
+        )
     )
-
-
-def _subject(member: Member) -> Subject:
-    return Subject(kind="member", id=str(member.id), name=member.name)
+    if not others:
+        raise Conflict(
+            f"member {member.name!r} is the last who administers the platform and cannot be {done}: "
+            "make another member an administrator first"
+        )

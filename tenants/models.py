@@ -8,7 +8,7 @@ partitions, cold segments and brokers live in `platform/cluster/tables.py`, on t
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .schema import Base, JsonObject, one_of
@@ -49,6 +49,11 @@ def live_name(table: str, *columns: str) -> Index:
     """Unique among the rows that are not deleted, so that a name is free again the moment its owner is deleted."""
     live = text("deleted_at_ms IS NULL")
     return Index(f"uq_{table}_live_name", *columns, unique=True, sqlite_where=live, postgresql_where=live)
+
+
+def _one_role(name: str, where: str, *columns: str) -> Index:
+    """Two indexes, since an absent namespace is not equal to another absent one."""
+    return Index(name, *columns, unique=True, sqlite_where=text(where), postgresql_where=text(where))
 
 
 class Tenant(Base):
@@ -176,6 +181,45 @@ class Member(Base):
     created_at_ms: Mapped[int]
     disabled_at_ms: Mapped[int | None]
     deleted_at_ms: Mapped[int | None]
+    # Server defaults, so that a process of the release before may still write this table.
+    preferences: Mapped[JsonObject] = mapped_column(default=dict, server_default=text("'{}'"))
+    password_temporary: Mapped[bool] = mapped_column(default=False, server_default=false())
+    password_version: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # grows with each new password
+
+
+class MemberGrant(Base):
+    """A role of a member in a tenant, or in one namespace of it."""
+
+    __tablename__ = "member_grants"
+    __table_args__ = (
+        _one_role("uq_member_grants_tenant", "namespace_id IS NULL", "member_id", "tenant_id", "role"),
+        _one_role("uq_member_grants_namespace", "namespace_id IS NOT NULL", "member_id", "namespace_id", "role"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    member_id: Mapped[UUID] = mapped_column(ForeignKey("members.id"), index=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), index=True)
+    namespace_id: Mapped[UUID | None] = mapped_column(ForeignKey("namespaces.id"), index=True)
+    role: Mapped[str]
+    created_at_ms: Mapped[int]
+    created_by: Mapped[str]
+
+
+class MemberSession(Base):
+    """A signed-in browser. `digest` is of the opaque id in its cookie; `id` is what lists call it."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (CheckConstraint("length(digest) = 32", name="digest_length"),)
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(String(12), unique=True)
+    member_id: Mapped[UUID] = mapped_column(ForeignKey("members.id"), index=True)
+    created_at_ms: Mapped[int]
+    last_seen_at_ms: Mapped[int] = mapped_column(index=True)
+    expires_at_ms: Mapped[int]
+    confirmed_at_ms: Mapped[int]
+    address: Mapped[str]
+    user_agent: Mapped[str] = mapped_column(String(200))
 
 
 class AccessToken(Base):
@@ -218,7 +262,13 @@ class AuditEntry(Base):
     """What was changed by whom; no foreign keys, since it outlives everything it names."""
 
     __tablename__ = "audit"
-    __table_args__ = (one_of("actor_kind", ActorKind), Index("ix_audit_namespace", "namespace_id", "seq"))
+    __table_args__ = (
+        one_of("actor_kind", ActorKind),
+        Index("ix_audit_namespace", "namespace_id", "seq"),
+        Index("ix_audit_tenant", "tenant_id", "seq"),
+        Index("ix_audit_object", "object_id", "seq"),
+        Index("ix_audit_actor", "actor_id", "seq"),
+    )
 
     seq: Mapped[int] = mapped_column(
         BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True
@@ -232,7 +282,7 @@ class AuditEntry(Base):
     object_kind: Mapped[str]
     object_id: Mapped[str]
     object_name: Mapped[str]
-    tenant_id: Mapped[UUID | None] = mapped_column(index=True)
+    tenant_id: Mapped[UUID | None]
     namespace_id: Mapped[UUID | None]
     before: Mapped[JsonObject | None]
     after: Mapped[JsonObject | None]

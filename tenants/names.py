@@ -28,11 +28,16 @@ def check_label(kind: str, name: str) -> str:
 
 def check_title(kind: str, name: str) -> str:
     """A service account's, key's or member's name. Raises InvalidName."""
-    if not _TITLE.fullmatch(name):
+    if not is_title(name):
         raise InvalidName(
             f"{kind} name {name[:80]!r}: 1 to 100 letters, digits and '._@-', with a letter or digit at both ends"
         )
     return name
+
+
+def is_title(name: str) -> bool:
+    """Whether anything can have this name: what cannot need not be looked for."""
+    return _TITLE.fullmatch(name) is not None
 
 
 def check_topic_name(name: str) -> str:

@@ -1,7 +1,7 @@
 """Tenants, namespaces and service accounts: create, show, alter, suspend, delete.
 
 Always true: deleting a parent takes nothing by surprise (it is refused while live topics are below, unless a cascade is
-asked for), and keys of what was deleted or suspended stop working at once.
+asked for), and keys of what was deleted or suspended stop working at once, as members' roles in what was deleted do.
 """
 
 import base64
@@ -19,6 +19,7 @@ from .audit import Subject, record
 from .catalogue import NamespaceEntry, with_tenant
 from .database import session_now_ms
 from .errors import AlreadyExists, InvalidArgument, NotEmpty, NotFound
+from .member_grants import drop_member_grants
 from .models import (
     PARTITIONS_MAX,
     PARTITIONS_PER_TOPIC_MAX,
@@ -86,6 +87,7 @@ async def delete_tenant(session: AsyncSession, actor: Actor, name: str, *, casca
     )
     for namespace in namespaces.all():
         await _delete_namespace(session, actor, NamespaceEntry.of(namespace, tenant), version, cascade)
+    await drop_member_grants(session, tenant_id=tenant.id)
     tenant.deleted_at_ms = await session_now_ms(session)
     await record(session, actor, "tenant.delete", _tenant_subject(tenant))
 
@@ -276,6 +278,7 @@ async def _delete_namespace(
         .values(deleted_at_ms=now_ms)
     )
     await _drop_grants(session, entry.id)
+    await drop_member_grants(session, namespace_id=entry.id)
     await session.execute(
         update(Namespace).where(Namespace.id == entry.id).values(deleted_at_ms=now_ms, version=version)
     )

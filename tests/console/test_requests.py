@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from coldstream.tenants.access_tokens import create_token, revoke_token
 from coldstream.tenants.actor import Actor
-from coldstream.tenants.members import create_member, create_token, revoke_token
+from coldstream.tenants.members import create_member
 from coldstream.tests.console.world import NAMESPACE, World, in_world
 
 

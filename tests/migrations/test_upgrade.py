@@ -170,12 +170,21 @@ def _ask(url: str, query: str) -> list[Any]:
     return rows
 
 
-def _schema(path: Path) -> dict[str, str]:
+def _schema(path: Path) -> dict[str, list[str]]:
     connection = sqlite3.connect(path)
     rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     connection.close()
-    return {
-        name: "\n".join(sorted(line.strip(" ,\t") for line in sql.split("\n")))
-        for name, sql in rows
-        if "alembic" not in name
-    }
+    return {name: sorted(_parts(sql)) for name, sql in rows if "alembic" not in name}
+
+
+def _parts(sql: str) -> list[str]:
+    """What a CREATE statement lists, split at its outer commas: SQLite appends added columns behind the constraints."""
+    head, _, body = sql.partition("(")
+    parts, depth = [""], 0
+    for character in body.rpartition(")")[0]:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [" ".join(part.split()) for part in (head, *parts, body.rpartition(")")[2])]

@@ -4,22 +4,13 @@ import asyncio
 
 import pytest
 from coldstream.tenants import audit
+from coldstream.tenants.access_tokens import create_token, list_tokens, revoke_token, touch_token, verify_token
 from coldstream.tenants.actor import Actor
 from coldstream.tenants.bootstrap import bootstrap, renew_local_token
 from coldstream.tenants.database import Database
 from coldstream.tenants.errors import AlreadyExists, InvalidArgument, InvalidName, NotFound
 from coldstream.tenants.keys import AuthenticationFailed, TokenKind, new_token
-from coldstream.tenants.members import (
-    create_member,
-    create_token,
-    list_members,
-    list_tokens,
-    revoke_token,
-    set_password,
-    touch_token,
-    verify_password,
-    verify_token,
-)
+from coldstream.tenants.members import create_member, list_members, set_password, verify_password
 from coldstream.tenants.models import Member
 from coldstream.tenants.scope import namespace_scope
 from sqlalchemy import text, update
