@@ -24,7 +24,7 @@ BATCH_LENGTH_MIN = HEADER_BYTES - LENGTH_STARTS_AT
 MAGIC = 2
 RECORD_BYTES_MIN = 7  # length, attributes, two deltas, key length, value length, header count: one byte each
 
-CODEC_MASK, LOG_APPEND_TIME, TRANSACTIONAL, CONTROL = 0x07, 0x08, 0x10, 0x20
+CODEC_MASK, LOG_APPEND_TIME, TRANSACTIONAL, CONTROL, DELETE_HORIZON = 0x07, 0x08, 0x10, 0x20, 0x40
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
@@ -69,6 +69,23 @@ class BatchHeader(NamedTuple):
     def timestamp_type(self) -> int:
         """0 CreateTime, 1 LogAppendTime."""
         return (self.attributes & LOG_APPEND_TIME) >> 3
+
+    @property
+    def delete_horizon_ms(self) -> int:
+        """When compaction may drop the batch's tombstones, or -1 (KIP-534): then the first timestamp holds it."""
+        return self.first_timestamp_ms if self.attributes & DELETE_HORIZON else -1
+
+    @property
+    def earliest_ms(self) -> int:
+        """The first record's timestamp, as far as the header tells: that of a compacted batch may not."""
+        return self.max_timestamp_ms if self.attributes & DELETE_HORIZON else self.first_timestamp_ms
+
+    @property
+    def latest_ms(self) -> int:
+        """The largest timestamp of the batch's records, or what a client made of it."""
+        if self.attributes & DELETE_HORIZON:
+            return self.max_timestamp_ms
+        return max(self.first_timestamp_ms, self.max_timestamp_ms)
 
     @property
     def is_transactional(self) -> bool:

@@ -111,7 +111,7 @@ class _ObjectFile:
         if self._raw and len(self._raw) + len(batch) > CHUNK_RAW_BYTES:
             self._close_chunk()
         if not self._raw:
-            self._base, self._first_ms, self._max_ms = header.base_offset, header.first_timestamp_ms, -1
+            self._base, self._first_ms, self._max_ms = header.base_offset, header.earliest_ms, -1
         end = len(self._raw) + len(batch)
         if end > CHUNK_RAW_BYTES:
             self._raw = batch  # larger than any other chunk: one of its own, and closed before the scan goes on

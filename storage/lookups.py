@@ -30,7 +30,7 @@ def first_at_or_after(disk: Disk, fd: int, segment: Segment, timestamp_ms: int, 
         start = index.position_before(max(times.offset_before(timestamp_ms), offset_min - segment.base))
     scan = BatchScan(disk, fd, start, limit, segment.base)
     for _, header in scan:
-        if header.end_offset > offset_min and _latest(header) >= timestamp_ms:
+        if header.end_offset > offset_min and header.latest_ms >= timestamp_ms:
             for offset, record_ms in _record_times(scan, header):
                 if offset >= offset_min and record_ms >= timestamp_ms:
                     return Found(offset, record_ms)
@@ -43,7 +43,9 @@ def largest(disk: Disk, fd: int, segment: Segment, offset_min: int) -> Found | N
     best: BatchHeader | None = None
     best_at = 0
     for position, header in BatchScan(disk, fd, 0, limit, segment.base):
-        if header.end_offset > offset_min and (best is None or _latest(header) > _latest(best)):
+        if header.end_offset <= offset_min or not header.record_count:  # a batch that compaction emptied
+            continue
+        if best is None or header.latest_ms > best.latest_ms:
             best, best_at = header, position
     if best is None:
         return None
@@ -54,15 +56,12 @@ def largest(disk: Disk, fd: int, segment: Segment, offset_min: int) -> Found | N
     return None
 
 
-def _latest(header: BatchHeader) -> int:
-    return max(header.first_timestamp_ms, header.max_timestamp_ms)
-
-
 def _record_times(scan: BatchScan, header: BatchHeader) -> list[Found]:
-    if header.timestamp_type:  # LogAppendTime: one timestamp for all
+    is_whole = header.record_count == header.last_offset_delta + 1  # nothing was compacted away
+    if header.timestamp_type and is_whole:  # LogAppendTime: one timestamp for all
         return [Found(offset, header.max_timestamp_ms) for offset in range(header.base_offset, header.end_offset)]
     try:
         return [Found(record.offset, record.timestamp_ms) for record in decode_records(bytes(scan.batch()))]
     except LogError:
         # A client's batch that nobody can decode: its header is all there is.
-        return [Found(header.base_offset, _latest(header))]
+        return [Found(header.base_offset, header.latest_ms)]

@@ -89,6 +89,7 @@ def _decode_record(data: bytes, at: int, header: BatchHeader) -> tuple[Record, i
         headers.append((name.decode(), header_value))
     if at != end:
         raise DecodeFailed(f"a record of {length} bytes ends {end - at} bytes off")
+    # The first timestamp may be a delete horizon (KIP-534): the deltas count from it all the same.
     timestamp_ms = header.max_timestamp_ms if header.timestamp_type else header.first_timestamp_ms + timestamp_delta
     return Record(header.base_offset + offset_delta, timestamp_ms, key, value, tuple(headers)), at
 

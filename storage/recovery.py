@@ -285,7 +285,7 @@ class _Recovery:
 
     def _read_first_timestamp(self, fd: int, segment: Segment, size: int) -> None:
         for _, header in BatchScan(self.disk, fd, 0, size, segment.base):
-            segment.first_timestamp_ms = header.first_timestamp_ms
+            segment.first_timestamp_ms = header.earliest_ms
             return
 
     def _copy(self, segment: Segment, start: int, offset: int, following: Segment | None) -> bool:

@@ -63,7 +63,7 @@ def load_indexes(disk: Disk, fd: int, segment: Segment, interval_bytes: int) -> 
         assert made.index is not None and made.times is not None
         index, times = made.index, made.times
         max_timestamp_ms, max_timestamp_offset = made.max_timestamp_ms, made.max_timestamp_offset
-    segment.first_timestamp_ms = -1 if first is None else first[1].first_timestamp_ms
+    segment.first_timestamp_ms = -1 if first is None else first[1].earliest_ms
     segment.max_timestamp_ms, segment.max_timestamp_offset = max_timestamp_ms, max_timestamp_offset
     segment.times, segment.index = times, index
     segment.described = True
@@ -80,11 +80,11 @@ def _fits(disk: Disk, fd: int, segment: Segment, index: OffsetIndex) -> bool:
 def add_batches(segment: Segment, headers: Iterable[BatchHeader], interval_bytes: int) -> None:
     for header in headers:
         if segment.size == 0:
-            segment.first_timestamp_ms = header.first_timestamp_ms
+            segment.first_timestamp_ms = header.earliest_ms
         segment.add(
             header.size_bytes,
             header.last_offset,
-            max(header.first_timestamp_ms, header.max_timestamp_ms),
+            header.latest_ms,
             interval_bytes,
         )
 

@@ -53,7 +53,7 @@ def _segment_violations(log: Log, segment: Segment, is_active: bool) -> Iterator
         boundary = position == 0
         for at, header in scan:
             starts[header.last_offset - segment.base] = at
-            largest_ms = max(largest_ms, header.first_timestamp_ms, header.max_timestamp_ms)
+            largest_ms = max(largest_ms, header.latest_ms)
             boundary = boundary or at + header.size_bytes == position
             if at + header.size_bytes <= position and header.end_offset > durable_at:
                 yield f"{name}: offset {header.last_offset} lies below the durable position, not below {durable_at}"
