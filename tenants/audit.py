@@ -56,12 +56,28 @@ async def record(
 
 
 async def entries(
-    session: AsyncSession, *, namespace_id: UUID | None = None, limit: int = 100, before_seq: int | None = None
+    session: AsyncSession,
+    *,
+    tenant_id: UUID | None = None,
+    namespace_id: UUID | None = None,
+    object_kind: str | None = None,
+    object_id: str | None = None,
+    actor_id: str | None = None,
+    limit: int = 100,
+    before_seq: int | None = None,
 ) -> Sequence[AuditEntry]:
-    """The newest first; `before_seq` continues a listing. Without a namespace: the whole platform's."""
-    query = select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(limit)
-    if namespace_id is not None:
-        query = query.where(AuditEntry.namespace_id == namespace_id)
+    """What matches all that is given, the newest first; `before_seq` continues a listing.
+
+    A tenant's entries include those of its namespaces. Without a tenant or namespace: the whole platform's.
+    """
+    given = (
+        (AuditEntry.tenant_id, tenant_id),
+        (AuditEntry.namespace_id, namespace_id),
+        (AuditEntry.object_kind, object_kind),
+        (AuditEntry.object_id, object_id),
+        (AuditEntry.actor_id, actor_id),
+    )
+    query = select(AuditEntry).where(*(column == value for column, value in given if value is not None))
     if before_seq is not None:
         query = query.where(AuditEntry.seq < before_seq)
-    return (await session.scalars(query)).all()
+    return (await session.scalars(query.order_by(AuditEntry.seq.desc()).limit(limit))).all()
