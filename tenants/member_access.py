@@ -72,6 +72,10 @@ class MemberAccess:
             return f"only platform administrators have {right} on the whole platform"
         return f"no role gives {right} here"
 
+    def roles(self) -> list[str]:
+        """What the member was given, a line for each grant."""
+        return [f"{grant.role} in {grant.place}" for grant in self._grants]
+
     def sees_tenant(self, tenant_id: UUID) -> bool:
         return self.allows(Right.TENANT_VIEW, tenant_id)
 
