@@ -111,7 +111,7 @@ def test_a_refused_sign_in_is_named(tmp_path: Path) -> None:
 
 
 def test_a_broker_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coldstream.console.kafka.DEADLINE_S", 0.1)
+    monkeypatch.setattr("coldstream.console.kafka_connection.DEADLINE_S", 0.1)
 
     async def scenario(client: BrokerClient) -> None:
         with pytest.raises(BrokerUnavailable, match="did not answer"):
