@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,6 +25,8 @@ IDLE_MS = 12 * 3_600_000
 MAX_MS = 7 * 24 * 3_600_000
 CONFIRMED_MS = 10 * 60_000  # how long after a proof of the password dangerous acts need no other
 SEEN_EVERY_MS = 60_000
+SESSIONS_MAX = 50  # of a member; beyond that those used least recently end
+PRUNED_AT_ONCE_MAX = 500
 USER_AGENT_LENGTH_MAX, ADDRESS_LENGTH_MAX = 200, 64
 _COOKIE_BYTES, _COOKIE_LENGTH = 32, 43
 
@@ -58,7 +60,7 @@ class OpenedSession:
 async def open_session(
     session: AsyncSession, member: MemberEntry, *, address: str, user_agent: str, replaces: str | None = None
 ) -> OpenedSession:
-    """For a member whose password was just proven; ends the session that the browser had.
+    """For a member whose password was just proven, who `member` is; ends the session that the browser had.
 
     Raises AuthenticationFailed if the member was disabled or deleted, or got another password, since that proof.
     """
@@ -80,6 +82,8 @@ async def open_session(
     )
     session.add(opened)
     await session.flush()
+    await _end_excess(session, member.id)
+    await prune_sessions(session)
     await record(session, member.actor, "session.open", _subject(opened, row), after={"address": opened.address})
     return OpenedSession(_entry(opened, row), cookie)
 
@@ -166,10 +170,21 @@ async def list_sessions(session: AsyncSession, member_id: UUID) -> list[SessionE
 
 
 async def prune_sessions(session: AsyncSession) -> int:
-    """Removes what is over anyway; how many."""
-    now_ms = await session_now_ms(session)
-    over = or_(MemberSession.expires_at_ms <= now_ms, MemberSession.last_seen_at_ms <= now_ms - IDLE_MS)
-    return await _end(session, over)
+    """Removes sessions that were idle for too long, some at a time; how many. Every sign-in does it.
+
+    One that is too old ends earlier and is removed when it has been idle for that long too.
+    """
+    idle = MemberSession.last_seen_at_ms <= await session_now_ms(session) - IDLE_MS
+    # Rows that somebody else is removing are left to them: two who wait for each other's would be a deadlock.
+    some = select(MemberSession.digest).where(idle).limit(PRUNED_AT_ONCE_MAX).with_for_update(skip_locked=True)
+    return await _end(session, MemberSession.digest.in_(some))
+
+
+async def _end_excess(session: AsyncSession, member_id: UUID) -> None:
+    theirs = MemberSession.member_id == member_id
+    newest_first = (MemberSession.last_seen_at_ms.desc(), MemberSession.created_at_ms.desc(), MemberSession.id)
+    kept = select(MemberSession.digest).where(theirs).order_by(*newest_first).limit(SESSIONS_MAX)
+    await _end(session, theirs & MemberSession.digest.not_in(kept))
 
 
 def _joined() -> Select[MemberSession, Member]:
