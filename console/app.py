@@ -17,6 +17,7 @@ from .metrics import ConsoleMetrics
 from .middleware import OPERATION, Surroundings
 from .openapi import document
 from .operations import Operation, Services
+from .sampler import Sampler
 
 OPERATIONS: tuple[Operation, ...] = (
     *platform_routes.OPERATIONS,
@@ -27,11 +28,16 @@ OPERATIONS: tuple[Operation, ...] = (
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def build_app(config: ConsoleConfig, database: Database, broker: BrokerClient | None = None) -> ASGIApp:
-    """The application; whoever built the database disposes of it."""
+def build_app(
+    config: ConsoleConfig,
+    database: Database,
+    broker: BrokerClient | None = None,
+    sampler: Sampler | None = None,
+) -> ASGIApp:
+    """The application; whoever built the database disposes of it, and starts and stops the sampler."""
     if broker is None:
         broker = BrokerClient(config.broker_host, config.broker_port, config.cluster_secret_path, config.tls_cert)
-    services = Services(config, database, broker)
+    services = Services(config, database, broker, sampler or Sampler(database, broker))
     metrics = ConsoleMetrics()
     routes = [*routes_of(OPERATIONS, services), *_machine_routes(services, metrics)]
     # A bare router: Starlette's application would answer what nobody foresaw itself, as plain text.

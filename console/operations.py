@@ -8,6 +8,7 @@ from ..tenants.actor import Actor
 from ..tenants.database import Database
 from .config import ConsoleConfig
 from .kafka import BrokerClient
+from .sampler import Sampler
 from .schemas import Me
 
 # What a path parameter may look like. Anything else is as unknown as a name that was never given (404), and never
@@ -28,6 +29,7 @@ class Services:
     config: ConsoleConfig
     database: Database
     broker: BrokerClient
+    sampler: Sampler
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from ..tenants.database import Database
 from ..tenants.errors import TenancyError
 from .app import build_app
 from .config import ConsoleConfig
+from .kafka import BrokerClient
+from .sampler import Sampler
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +93,13 @@ class _Server(uvicorn.Server):
 
 async def _serve(config: ConsoleConfig, listener: socket.socket) -> int:
     database = Database.open(config.database)
+    broker = BrokerClient(config.broker_host, config.broker_port, config.cluster_secret_path, config.tls_cert)
+    sampler = Sampler(database, broker)
     try:
         await database.check_database()
         server = _Server(
             uvicorn.Config(
-                build_app(config, database),
+                build_app(config, database, broker, sampler),
                 loop="asyncio",
                 http="h11",
                 ws="none",
@@ -120,8 +124,10 @@ async def _serve(config: ConsoleConfig, listener: socket.socket) -> int:
             loop.add_signal_handler(number, stop)
         if lifeline := os.environ.pop("COLDSTREAM_LIFELINE_FD", None):
             loop.add_reader(int(lifeline), _lifeline_ended, loop, int(lifeline), stop)
+        sampler.start()
         await server.serve([listener])
     finally:
+        await sampler.stop()
         await database.dispose()
     return 0
 
