@@ -1,5 +1,7 @@
 """The console's ASGI application: one function wires it."""
 
+import secrets
+
 import msgspec
 from sqlalchemy import text
 from starlette.requests import Request
@@ -9,17 +11,23 @@ from starlette.types import ASGIApp
 
 from .. import __version__
 from ..tenants.database import Database
-from . import key_routes, platform_routes, tenant_routes, topic_routes
+from ..tenants.sign_in_limits import SignInLimits
+from . import key_routes, me_routes, platform_routes, tenant_routes, topic_routes
 from .config import ConsoleConfig
+from .cookies import Cookies
 from .dispatch import routes_of
 from .kafka import BrokerClient
+from .kafka_token import read_cluster_secret
 from .metrics import ConsoleMetrics
 from .middleware import OPERATION, Surroundings
 from .openapi import document
 from .operations import Operation, Services
+from .pages import routes as pages
+from .pages.failure_pages import failure_page
 from .sampler import Sampler
 
 OPERATIONS: tuple[Operation, ...] = (
+    *me_routes.OPERATIONS,
     *platform_routes.OPERATIONS,
     *tenant_routes.OPERATIONS,
     *topic_routes.OPERATIONS,
@@ -37,12 +45,21 @@ def build_app(
     """The application; whoever built the database disposes of it, and starts and stops the sampler."""
     if broker is None:
         broker = BrokerClient(config.broker_host, config.broker_port, config.cluster_secret_path, config.tls_cert)
-    services = Services(config, database, broker, sampler or Sampler(database, broker))
+    cookies = Cookies(config.secure, _cookie_secret(config))
+    services = Services(config, database, broker, sampler or Sampler(database, broker), cookies, SignInLimits())
     metrics = ConsoleMetrics()
-    routes = [*routes_of(OPERATIONS, services), *_machine_routes(services, metrics)]
+    routes = [*routes_of(OPERATIONS, services), *_machine_routes(services, metrics), *pages.routes(services)]
     # A bare router: Starlette's application would answer what nobody foresaw itself, as plain text.
     router = Router(routes, redirect_slashes=False)
-    return Surroundings(router, metrics, config.request_bytes_max)
+    return Surroundings(router, metrics, config.request_bytes_max, failure_page)
+
+
+def _cookie_secret(config: ConsoleConfig) -> bytes:
+    """What every console of the platform signs with; without it, this process's own."""
+    try:
+        return read_cluster_secret(config.cluster_secret_path)
+    except (OSError, ValueError):
+        return secrets.token_bytes(32)
 
 
 def _machine_routes(services: Services, metrics: ConsoleMetrics) -> list[Route]:
@@ -54,11 +71,6 @@ def _machine_routes(services: Services, metrics: ConsoleMetrics) -> list[Route]:
         request.scope[OPERATION] = "openapi"
         described = described or msgspec.json.encode(document(OPERATIONS, __version__))
         return Response(described, media_type="application/json")
-
-    async def front(request: Request) -> Response:
-        from .front_page import front_page  # only browsers pay for the template engine
-
-        return front_page(request, services.config)
 
     async def healthz(request: Request) -> Response:
         request.scope[OPERATION] = "healthz"
@@ -76,7 +88,6 @@ def _machine_routes(services: Services, metrics: ConsoleMetrics) -> list[Route]:
         return Response(metrics.exposition(), media_type=EXPOSITION)
 
     return [
-        Route("/", front),
         Route("/api/v1/openapi.json", openapi),
         Route("/healthz", healthz),
         Route("/readyz", readyz),

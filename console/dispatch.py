@@ -14,13 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..tenants.errors import TenancyError
-from ..tenants.members import touch_token
+from ..tenants.access_tokens import touch_token
+from ..tenants.errors import NotFound, TenancyError
+from ..tenants.rights import Right
+from ..tenants.sessions import touch_session
 from . import failures
-from .authentication import authenticate, bearer_token
+from .authentication import authenticate
+from .authorisation import authorise
 from .failures import Failure
-from .middleware import request_id_of
-from .operations import PARAMETERS, Call, Operation, Services
+from .middleware import OPERATION, request_id_of
+from .operations import PARAMETERS, Call, Caller, Operation, Place, Services
 
 _PATTERNS = {name: re.compile(pattern, re.ASCII) for name, pattern in PARAMETERS.items()}
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -48,10 +51,12 @@ def endpoint(operation: Operation, services: Services) -> Endpoint:
     encoder = msgspec.json.Encoder()
 
     async def handle(request: Request) -> Response:
-        request.scope["coldstream.operation"] = operation.name
+        request.scope[OPERATION] = operation.name
+        place = Place()
         try:
-            token = bearer_token(request)
-            call = await _authorised_call(operation, services, request, token)
+            caller = await authenticate(services.database, services.cookies, request)
+            call = await authorised_call(services, caller, operation.needs, request)
+            place = call.place
             arguments: list[Any] = []
             if operation.query is not None:
                 arguments.append(read_query(operation.query, request))
@@ -64,9 +69,9 @@ def endpoint(operation: Operation, services: Services) -> Endpoint:
         except Failure as failure:
             return failures.answer(failure, request_id_of(request))
         except TenancyError as error:
-            return failures.answer(failures.of_tenancy(error), request_id_of(request))
+            return failures.answer(failure_of(error, caller, place), request_id_of(request))
         headers = {"Cache-Control": "no-store"}
-        noted = BackgroundTask(_note_use, services, token)
+        noted = BackgroundTask(note_use, services, caller)
         if operation.answer is None:
             return Response(status_code=operation.status, headers=headers, background=noted)
         content = encoder.encode(answer)
@@ -75,20 +80,28 @@ def endpoint(operation: Operation, services: Services) -> Endpoint:
     return handle
 
 
-async def _note_use(services: Services, token: str) -> None:
-    """After the answer is out: when the token was last used, to the minute."""
-    await touch_token(services.database, token, await services.database.now_ms())
+def failure_of(error: TenancyError, caller: Caller, place: Place) -> Failure:
+    """What a service refused, as the caller may know it: outside of every place, a foreign name is no name."""
+    if isinstance(error, NotFound) and place == Place() and not caller.member.platform_admin:
+        return failures.not_found()
+    return failures.of_tenancy(error)
 
 
-async def _authorised_call(operation: Operation, services: Services, request: Request, token: str) -> Call:
-    """Raises Failure: 401 without a valid token, 404 without rights, as for what does not exist."""
-    member, actor = await authenticate(services.database, token)
-    if not (member.platform_admin or operation.everyone):
-        raise failures.not_found()
+async def note_use(services: Services, caller: Caller) -> None:
+    """After the answer is out: when the token or session was last used, to the minute."""
+    now_ms = await services.database.now_ms()
+    if caller.token is not None:
+        await touch_token(services.database, caller.token, now_ms)
+    elif caller.cookie is not None:
+        await touch_session(services.database, caller.cookie, now_ms)
+
+
+async def authorised_call(services: Services, caller: Caller, needs: Right | None, request: Request) -> Call:
+    """Raises Failure: 404 without the right, as for what does not exist."""
     path: Mapping[str, str] = request.path_params
     if any(_PATTERNS[name].fullmatch(value) is None for name, value in path.items()):
         raise failures.not_found()
-    return Call(services, member, actor, path)
+    return Call(services, caller, await authorise(services.database, caller.access, needs, path), path)
 
 
 def read_query(kind: type, request: Request) -> Any:

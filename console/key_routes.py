@@ -1,13 +1,10 @@
 """API keys over HTTP. The secret is in the answer that made it and nowhere else; such answers are never stored."""
 
-from uuid import UUID
-
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from ..tenants import key_service
 from ..tenants.catalogue import NamespaceEntry
 from ..tenants.database import session_now_ms
-from ..tenants.scope import namespace_scope_by_id
+from ..tenants.rights import Right
+from ..tenants.roles import Role
 from . import schemas
 from .config import ConsoleConfig
 from .failures import Failure
@@ -15,7 +12,6 @@ from .kafka import BrokerUnavailable
 from .kafka_token import TOKEN_MS
 from .operations import Call, Operation
 from .schemas import ms_of, time_of, time_of_or_none
-from .scopes import scope_of
 from .tenant_routes import NAMESPACE
 
 
@@ -55,15 +51,16 @@ def new_key(
 
 async def list_keys(call: Call) -> schemas.KeyList:
     async with call.database.read() as session:
-        namespace = (await scope_of(session, call)).entry
+        namespace = call.namespace
         keys = await key_service.list_keys(session, namespace.id)
         now_ms = await session_now_ms(session)
     return schemas.KeyList(keys=[key_view(key, namespace, now_ms) for key in keys])
 
 
 async def create_key(call: Call, body: schemas.CreateKey) -> schemas.NewKey:
+    _check_role(call, body.role)
     async with call.database.write() as session:
-        namespace = (await scope_of(session, call)).entry
+        namespace = call.namespace
         created = await key_service.create_key(
             session,
             call.actor,
@@ -81,21 +78,22 @@ async def create_key(call: Call, body: schemas.CreateKey) -> schemas.NewKey:
 
 async def show_key(call: Call) -> schemas.KeyView:
     async with call.database.read() as session:
-        namespace = await _namespace_of(session, call)
+        namespace = call.namespace
         key = await key_service.show_key(session, namespace.id, call.path["key_id"])
         return key_view(key, namespace, await session_now_ms(session))
 
 
 async def revoke_key(call: Call) -> schemas.KeyView:
     async with call.database.write() as session:
-        namespace = await _namespace_of(session, call)
+        namespace = call.namespace
         key = await key_service.revoke_key(session, call.actor, namespace.id, call.path["key_id"])
         return key_view(key, namespace, await session_now_ms(session))
 
 
 async def rotate_key(call: Call, body: schemas.RotateKey) -> schemas.NewKey:
     async with call.database.write() as session:
-        namespace = await _namespace_of(session, call)
+        namespace = call.namespace
+        _check_role(call, (await key_service.show_key(session, namespace.id, call.path["key_id"])).role)
         created = await key_service.rotate_key(
             session,
             call.actor,
@@ -108,12 +106,21 @@ async def rotate_key(call: Call, body: schemas.RotateKey) -> schemas.NewKey:
     return new_key(created, namespace, call.config, now_ms)
 
 
+def _check_role(call: Call, role: str) -> None:
+    """Nobody makes a key that may do more than they may. Raises Failure."""
+    if role == Role.ADMIN and not call.allows(Right.TENANT_MANAGE):
+        raise Failure(
+            403,
+            "not_allowed",
+            "a key with role admin may change everything in the namespace: only the tenant's administrators make one",
+            "choose role developer, or ask an administrator of the tenant",
+        )
+
+
 async def console_token(call: Call) -> schemas.ConsoleToken:
-    async with call.database.read() as session:
-        namespace_id: UUID = (await scope_of(session, call)).id
-        now_ms = await session_now_ms(session)
+    now_ms = await call.database.now_ms()
     try:
-        token = call.services.broker.token(namespace_id, "admin", now_ms)
+        token = call.services.broker.token(call.namespace.id, "admin", now_ms)
     except BrokerUnavailable as unavailable:
         raise Failure(503, "broker_unavailable", str(unavailable)) from None
     return schemas.ConsoleToken(
@@ -124,12 +131,6 @@ async def console_token(call: Call) -> schemas.ConsoleToken:
     )
 
 
-async def _namespace_of(session: AsyncSession, call: Call) -> NamespaceEntry:
-    """The live namespace of the key that the path names. Raises NotFound."""
-    namespace_id = await key_service.namespace_of_key(session, call.path["key_id"])
-    return (await namespace_scope_by_id(session, namespace_id)).entry
-
-
 OPERATIONS = (
     Operation(
         name="list_keys",
@@ -137,6 +138,7 @@ OPERATIONS = (
         path=f"{NAMESPACE}/keys",
         summary="The namespace's keys, newest first, revoked and expired ones too",
         handler=list_keys,
+        needs=Right.NAMESPACE_VIEW,
         answer=schemas.KeyList,
     ),
     Operation(
@@ -145,6 +147,7 @@ OPERATIONS = (
         path=f"{NAMESPACE}/keys",
         summary="Make an API key; its secret is shown this once",
         handler=create_key,
+        needs=Right.KEYS_MANAGE,
         body=schemas.CreateKey,
         answer=schemas.NewKey,
         status=201,
@@ -157,6 +160,7 @@ OPERATIONS = (
         path="/api/v1/keys/{key_id}",
         summary="One key, without its secret",
         handler=show_key,
+        needs=Right.NAMESPACE_VIEW,
         answer=schemas.KeyView,
     ),
     Operation(
@@ -165,6 +169,7 @@ OPERATIONS = (
         path="/api/v1/keys/{key_id}/revoke",
         summary="Stop a key now, its live connections too",
         handler=revoke_key,
+        needs=Right.KEYS_MANAGE,
         answer=schemas.KeyView,
     ),
     Operation(
@@ -173,6 +178,7 @@ OPERATIONS = (
         path="/api/v1/keys/{key_id}/rotate",
         summary="A new key with the same rights; the old one goes on for a while",
         handler=rotate_key,
+        needs=Right.KEYS_MANAGE,
         body=schemas.RotateKey,
         answer=schemas.NewKey,
         status=201,
@@ -185,6 +191,7 @@ OPERATIONS = (
         path=f"{NAMESPACE}/console-token",
         summary="A token of minutes for the Kafka port, with an administrator's rights in the namespace",
         handler=console_token,
+        needs=Right.TENANT_MANAGE,
         answer=schemas.ConsoleToken,
         status=201,
         errors=(503,),

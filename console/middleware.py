@@ -4,11 +4,12 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import failures
@@ -35,8 +36,11 @@ class TooLarge(Exception):
 class Surroundings:
     """The outermost ASGI application. An id a proxy sent as X-Request-Id is kept when it is short and plain."""
 
-    def __init__(self, app: ASGIApp, metrics: ConsoleMetrics, request_bytes_max: int) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: ConsoleMetrics, request_bytes_max: int, page: Callable[[Failure, str], Response]
+    ) -> None:
         self._app = app
+        self._page = page
         self._metrics = metrics
         self._request_bytes_max = request_bytes_max
 
@@ -56,21 +60,22 @@ class Surroundings:
                 headers = message.setdefault("headers", [])
                 headers.append((b"x-request-id", request_id.encode("ascii")))
                 headers.append((b"x-content-type-options", b"nosniff"))
+                headers.append((b"server-timing", b"app;dur=%.1f" % ((time.perf_counter() - began_s) * 1000)))
             await send(message)
 
         try:
             await self._app(scope, self._limited(scope, receive), send_with_id)
         except HTTPException as error:  # the router's own: no such address, or not with this method
-            await failures.answer(_of_router(error), request_id)(scope, receive, send_with_id)
+            await self._answer(scope, _of_router(error), request_id)(scope, receive, send_with_id)
         except TooLarge:
             failure = Failure(413, "too_large", f"the body is over {self._request_bytes_max} bytes")
-            await failures.answer(failure, request_id)(scope, receive, send_with_id)
+            await self._answer(scope, failure, request_id)(scope, receive, send_with_id)
         except Exception:
             log.exception("request failed", extra=_about(scope, request_id))
             if started:
                 raise
             failure = Failure(500, "internal", "this request failed on our side; its id finds the reason in the log")
-            await failures.answer(failure, request_id)(scope, receive, send_with_id)
+            await self._answer(scope, failure, request_id)(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - began_s
             self._metrics.observe(str(scope.get(OPERATION, "other")), scope["method"], status, seconds)
@@ -79,6 +84,14 @@ class Surroundings:
                 level = logging.DEBUG if scope["method"] == "GET" and status < 400 else logging.INFO
                 answered = {"status": status, "ms": round(seconds * 1000, 1)}
                 log.log(level, "request", extra=_about(scope, request_id) | answered)
+
+    def _answer(self, scope: Scope, failure: Failure, request_id: str) -> Response:
+        """As JSON for programs, as a page for people."""
+        path = scope["path"]
+        accepted = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+        if path.startswith("/api/") or path.endswith(".json") or b"text/html" not in accepted:
+            return failures.answer(failure, request_id)
+        return self._page(failure, request_id)
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         left = self._request_bytes_max

@@ -6,18 +6,20 @@ from typing import Any
 
 import msgspec
 
+from .cookies import SESSION
 from .failures import ErrorAnswer
 from .operations import PARAMETERS, Operation
 
 REASONS = {
     400: "The request cannot be read",
     401: "No valid token",
-    403: "A limit of the namespace",
+    403: "A limit of the namespace, or a request from another site's page",
     404: "Nothing there, or nothing that this token may see",
     409: "The state of things does not allow it",
     413: "The body is too large",
     415: "The body is not application/json",
     422: "The request is read, and asks for what cannot be",
+    429: "Too many attempts",
     503: "Not now",
 }
 _REF = "#/components/schemas/{name}"
@@ -41,11 +43,14 @@ def document(operations: Iterable[Operation], version: str) -> dict[str, Any]:
             "version": version,
             "description": "Tenants, namespaces, topics and keys. Errors have one shape, `ErrorAnswer`.",
         },
-        "security": [{"token": []}],
+        "security": [{"token": []}, {"session": []}],
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": SESSION},
+            },
         },
     }
 
@@ -57,8 +62,10 @@ def possible_statuses(operation: Operation) -> list[int]:
         statuses |= {415, 422}
     if operation.query is not None:
         statuses |= {422}
-    if "{" in operation.path or not operation.everyone:
+    if "{" in operation.path or operation.needs is not None:
         statuses |= {404}
+    if operation.method != "GET":
+        statuses |= {403}  # a session's request that comes from another site
     return sorted(statuses)
 
 

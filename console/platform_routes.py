@@ -1,4 +1,4 @@
-"""What belongs to no single tenant: who I am, jobs, and the audit log."""
+"""What belongs to no single tenant: jobs, and the audit log."""
 
 from uuid import UUID
 
@@ -7,6 +7,7 @@ from msgspec import UNSET
 from ..tenants import audit
 from ..tenants.errors import InvalidArgument
 from ..tenants.jobs import JobEntry, get_job
+from ..tenants.rights import Right
 from ..tenants.scope import namespace_scope
 from . import schemas
 from .operations import Call, Operation
@@ -28,10 +29,6 @@ def job_view(job: JobEntry) -> schemas.JobView:
     )
 
 
-async def show_me(call: Call) -> schemas.Me:
-    return call.member
-
-
 async def show_job(call: Call) -> schemas.JobView:
     async with call.database.read() as session:
         return job_view(await get_job(session, UUID(call.path["job_id"])))
@@ -43,7 +40,11 @@ async def list_audit(call: Call, query: schemas.AuditFilter) -> schemas.AuditLis
     async with call.database.read() as session:
         namespace_id = None
         if query.tenant is not UNSET and query.namespace is not UNSET:
-            namespace_id = (await namespace_scope(session, query.tenant, query.namespace)).id
+            namespace = (await namespace_scope(session, query.tenant, query.namespace)).entry
+            call.require(Right.AUDIT_VIEW, namespace.tenant_id, namespace.id)
+            namespace_id = namespace.id
+        else:
+            call.require(Right.AUDIT_VIEW)
         rows = await audit.entries(
             session,
             namespace_id=namespace_id,
@@ -71,20 +72,12 @@ async def list_audit(call: Call, query: schemas.AuditFilter) -> schemas.AuditLis
 
 OPERATIONS = (
     Operation(
-        name="show_me",
-        method="GET",
-        path="/api/v1/me",
-        summary="The member whose token this is",
-        handler=show_me,
-        answer=schemas.Me,
-        everyone=True,
-    ),
-    Operation(
         name="show_job",
         method="GET",
         path="/api/v1/jobs/{job_id}",
         summary="One job: its state, progress, and what went wrong",
         handler=show_job,
+        needs=Right.NAMESPACE_VIEW,
         answer=schemas.JobView,
     ),
     Operation(
@@ -93,6 +86,7 @@ OPERATIONS = (
         path="/api/v1/audit",
         summary="Who changed what, newest first",
         handler=list_audit,
+        needs=None,
         query=schemas.AuditFilter,
         answer=schemas.AuditList,
         errors=(404,),

@@ -31,12 +31,81 @@ class Answer(Struct, kw_only=True):
     """Base of everything the API answers."""
 
 
+class PreferencesView(Answer):
+    """How a member wants to see the console. `time_zone` is an IANA name."""
+
+    theme: Literal["auto", "light", "dark"]
+    time_zone: str
+    times: Literal["relative", "absolute"]
+
+
 class Me(Answer):
-    """The member whose token this is."""
+    """The member whose token or session this is."""
 
     id: str
     name: str
     platform_admin: bool
+    password_temporary: bool
+    preferences: PreferencesView
+
+
+class AlterMe(Request):
+    """Changes what is given."""
+
+    theme: Literal["auto", "light", "dark"] | None = None
+    time_zone: Annotated[str, Meta(max_length=100, pattern=TEXT)] | None = None
+    times: Literal["relative", "absolute"] | None = None
+
+
+class ChangePassword(Request):
+    """`old` is the present password. All other sessions of the member end."""
+
+    old: Annotated[str, Meta(min_length=1, max_length=1024)]
+    new: Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+class CreateToken(Request):
+    """An access token acts as its member. Without `expires_at` it works until it is revoked."""
+
+    name: Name
+    expires_at: Time | None = None
+
+
+class TokenView(Answer):
+    id: str
+    name: str
+    created_at: Time
+    expires_at: Time | None
+    last_used_at: Time | None
+    revoked_at: Time | None
+
+
+class TokenList(Answer):
+    tokens: list[TokenView]
+
+
+class NewToken(Answer):
+    """Shown once: `secret` is what goes after `Authorization: Bearer`."""
+
+    id: str
+    secret: str
+    token: TokenView
+
+
+class SessionView(Answer):
+    """A browser that is signed in. `current`: the one that asks."""
+
+    id: str
+    current: bool
+    created_at: Time
+    last_seen_at: Time
+    expires_at: Time
+    address: str
+    user_agent: str
+
+
+class SessionList(Answer):
+    sessions: list[SessionView]
 
 
 class CreateTenant(Request):

@@ -1,11 +1,11 @@
-"""How a handler gets at a namespace: once, here, out of what the path names."""
+"""How a handler gets at a namespace: the one that its call was authorised for, and no other."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ..tenants.scope import NamespaceScope, namespace_scope
+from ..tenants.scope import NamespaceScope
 from .operations import Call
 
 
 async def scope_of(session: AsyncSession, call: Call) -> NamespaceScope:
-    """The namespace that the path names, live. Raises NotFound."""
-    return await namespace_scope(session, call.path["tenant"], call.path["namespace"])
+    """The namespace that the path names, in this session."""
+    return NamespaceScope(session, call.namespace)

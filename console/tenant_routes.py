@@ -1,7 +1,10 @@
 """Tenants, namespaces and the service accounts of a namespace, over HTTP."""
 
+from msgspec import UNSET
+
 from ..tenants import tenancy, topic_configs
 from ..tenants.catalogue import NamespaceEntry
+from ..tenants.rights import Right
 from . import schemas
 from .config import ConsoleConfig
 from .operations import Call, Operation
@@ -40,8 +43,10 @@ def spelled_out(configs: dict[str, str]) -> dict[str, str]:
 
 
 async def list_tenants(call: Call) -> schemas.TenantList:
+    """Those that the caller has anything to do with."""
     async with call.database.read() as session:
-        return schemas.TenantList(tenants=[tenant_view(entry) for entry in await tenancy.list_tenants(session)])
+        entries = await tenancy.list_tenants(session)
+    return schemas.TenantList(tenants=[tenant_view(entry) for entry in entries if call.access.sees_tenant(entry.id)])
 
 
 async def create_tenant(call: Call, body: schemas.CreateTenant) -> schemas.TenantView:
@@ -67,9 +72,15 @@ async def delete_tenant(call: Call, query: schemas.DeleteParent) -> None:
 
 
 async def list_namespaces(call: Call, query: schemas.NamespaceFilter) -> schemas.NamespaceList:
+    """Those that the caller may look at."""
     async with call.database.read() as session:
-        entries = await tenancy.list_namespaces(session, query.tenant or None)
-    return schemas.NamespaceList(namespaces=[namespace_view(entry, call.config) for entry in entries])
+        entries = await tenancy.list_namespaces(session)
+        if query.tenant is not UNSET:
+            tenant_id = (await tenancy.get_tenant(session, query.tenant)).id
+            call.require(Right.TENANT_VIEW, tenant_id)
+            entries = [entry for entry in entries if entry.tenant_id == tenant_id]
+    seen = [entry for entry in entries if call.access.sees_namespace(entry.tenant_id, entry.id)]
+    return schemas.NamespaceList(namespaces=[namespace_view(entry, call.config) for entry in seen])
 
 
 async def create_namespace(call: Call, body: schemas.CreateNamespace) -> schemas.NamespaceView:
@@ -134,6 +145,7 @@ OPERATIONS = (
         path="/api/v1/tenants",
         summary="Every tenant",
         handler=list_tenants,
+        needs=None,
         answer=schemas.TenantList,
     ),
     Operation(
@@ -142,6 +154,7 @@ OPERATIONS = (
         path="/api/v1/tenants",
         summary="Make a tenant",
         handler=create_tenant,
+        needs=Right.PLATFORM_MANAGE,
         body=schemas.CreateTenant,
         answer=schemas.TenantView,
         status=201,
@@ -153,6 +166,7 @@ OPERATIONS = (
         path="/api/v1/tenants/{tenant}",
         summary="One tenant",
         handler=show_tenant,
+        needs=Right.TENANT_VIEW,
         answer=schemas.TenantView,
     ),
     Operation(
@@ -161,6 +175,7 @@ OPERATIONS = (
         path="/api/v1/tenants/{tenant}",
         summary="Suspend a tenant or let it work again: while suspended none of its keys works, and nothing is lost",
         handler=alter_tenant,
+        needs=Right.PLATFORM_MANAGE,
         body=schemas.AlterTenant,
         answer=schemas.TenantView,
     ),
@@ -170,6 +185,7 @@ OPERATIONS = (
         path="/api/v1/tenants/{tenant}",
         summary="Delete a tenant with its namespaces and keys; its topics only with `cascade`",
         handler=delete_tenant,
+        needs=Right.PLATFORM_MANAGE,
         query=schemas.DeleteParent,
         answer=None,
         status=204,
@@ -181,6 +197,7 @@ OPERATIONS = (
         path="/api/v1/namespaces",
         summary="Every namespace, or those of one tenant",
         handler=list_namespaces,
+        needs=None,
         query=schemas.NamespaceFilter,
         answer=schemas.NamespaceList,
         errors=(404,),
@@ -191,6 +208,7 @@ OPERATIONS = (
         path="/api/v1/namespaces/{tenant}",
         summary="Make a namespace: a virtual Kafka cluster of the tenant",
         handler=create_namespace,
+        needs=Right.TENANT_MANAGE,
         body=schemas.CreateNamespace,
         answer=schemas.NamespaceView,
         status=201,
@@ -202,6 +220,7 @@ OPERATIONS = (
         path=NAMESPACE,
         summary="One namespace",
         handler=show_namespace,
+        needs=Right.NAMESPACE_VIEW,
         answer=schemas.NamespaceView,
     ),
     Operation(
@@ -210,6 +229,7 @@ OPERATIONS = (
         path=NAMESPACE,
         summary="Change a namespace's settings, limits or topic defaults",
         handler=alter_namespace,
+        needs=Right.TENANT_MANAGE,
         body=schemas.AlterNamespace,
         answer=schemas.NamespaceView,
     ),
@@ -219,6 +239,7 @@ OPERATIONS = (
         path=NAMESPACE,
         summary="Delete a namespace with its service accounts and keys; its topics only with `cascade`",
         handler=delete_namespace,
+        needs=Right.TENANT_MANAGE,
         query=schemas.DeleteParent,
         answer=None,
         status=204,
@@ -230,6 +251,7 @@ OPERATIONS = (
         path=f"{NAMESPACE}/service-accounts",
         summary="Who owns the namespace's keys",
         handler=list_service_accounts,
+        needs=Right.NAMESPACE_VIEW,
         answer=schemas.ServiceAccountList,
     ),
 )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from ..tenants import topic_configs, topics
 from ..tenants.catalogue import NamespaceEntry, TopicEntry
 from ..tenants.jobs import OFFLOAD, enqueue
+from ..tenants.rights import Right
 from ..tenants.topics import ConfigChange, ConfigOperation
 from . import schemas
 from .kafka import NOTHING_KNOWN, BrokerUnavailable, PartitionFigures
@@ -133,6 +134,7 @@ OPERATIONS = (
         path=f"{NAMESPACE}/topics",
         summary="The namespace's topics, by name",
         handler=list_topics,
+        needs=Right.NAMESPACE_VIEW,
         answer=schemas.TopicList,
     ),
     Operation(
@@ -141,6 +143,7 @@ OPERATIONS = (
         path=f"{NAMESPACE}/topics",
         summary="Make a topic; a producer can write to it within a second",
         handler=create_topic,
+        needs=Right.TOPICS_MANAGE,
         body=schemas.CreateTopic,
         answer=schemas.TopicView,
         status=201,
@@ -152,6 +155,7 @@ OPERATIONS = (
         path=TOPIC,
         summary="One topic, its offsets, and its bytes hot and cold",
         handler=show_topic,
+        needs=Right.NAMESPACE_VIEW,
         answer=schemas.TopicDetail,
     ),
     Operation(
@@ -160,6 +164,7 @@ OPERATIONS = (
         path=TOPIC,
         summary="Change a topic's configs, or give it more partitions",
         handler=alter_topic,
+        needs=Right.TOPICS_MANAGE,
         body=schemas.AlterTopic,
         answer=schemas.TopicView,
         errors=(403,),
@@ -170,6 +175,7 @@ OPERATIONS = (
         path=TOPIC,
         summary="Delete a topic; its name is free at once",
         handler=delete_topic,
+        needs=Right.TOPICS_MANAGE,
         answer=None,
         status=204,
     ),
@@ -179,6 +185,7 @@ OPERATIONS = (
         path=f"{TOPIC}/offload",
         summary="Move what the topic holds to the object store now; answers with a job to watch",
         handler=offload_topic,
+        needs=Right.TOPICS_MANAGE,
         body=schemas.Offload,
         answer=schemas.JobView,
         status=202,

@@ -1,0 +1,20 @@
+"""Every page and every form of the console. Tests of rights, accessibility and pictures walk these tables."""
+
+from starlette.routing import Route
+
+from ..operations import Services
+from . import components, dispatch, index, profile, sign_in, static_files
+from .page import Action, Page
+
+PAGES: tuple[Page, ...] = (*profile.PAGES,)
+ACTIONS: tuple[Action, ...] = (*profile.ACTIONS,)
+
+
+def routes(services: Services) -> list[Route]:
+    pages = PAGES + (components.PAGES if services.config.development else ())
+    return [
+        *index.routes(services),
+        *sign_in.routes(services),
+        *static_files.routes(),
+        *dispatch.routes_of(pages, ACTIONS, services),
+    ]
