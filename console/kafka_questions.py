@@ -103,14 +103,13 @@ async def committed(
     Raises BrokerUnavailable.
     """
     found: dict[str, dict[PartitionName, int]] = {}
-    for asked in [None] if partitions is None else in_requests(partitions):
-        topics = asked and [
-            OffsetFetchRequestTopics(name=topic, partition_indexes=indexes) for topic, indexes in asked.items()
-        ]
-        request = OffsetFetchRequest(
-            groups=[OffsetFetchRequestGroup(group_id=group, topics=topics) for group in groups]
-        )
-        answer = await conversation.ask(ApiKey.OFFSET_FETCH, 8, request)
+    requests: Iterable[dict[str, list[int]] | None] = [None] if partitions is None else in_requests(partitions)
+    for asked in requests:
+        topics: list[OffsetFetchRequestTopics] | None = None
+        if asked is not None:
+            topics = [OffsetFetchRequestTopics(name=name, partition_indexes=some) for name, some in asked.items()]
+        of_groups = [OffsetFetchRequestGroup(group_id=group, topics=topics) for group in groups]
+        answer = await conversation.ask(ApiKey.OFFSET_FETCH, 8, OffsetFetchRequest(groups=of_groups))
         for told in answer.groups:
             if told.error_code == 0:
                 found.setdefault(told.group_id, {}).update(
