@@ -30,8 +30,8 @@ class Activity:
     watched_minutes: int
     records_per_s: float | None = None
     bytes_per_s: float | None = None
-    record_counts: Sequence[float] = field(default=SILENCE, repr=False)
-    byte_counts: Sequence[float] = field(default=SILENCE, repr=False)
+    record_counts: Sequence[float] = field(default_factory=lambda: SILENCE, repr=False)
+    byte_counts: Sequence[float] = field(default_factory=lambda: SILENCE, repr=False)
 
     @property
     def spark(self) -> tuple[float, ...]:
@@ -88,7 +88,7 @@ class NamespaceSample:
     as_of_ms: int = 0
     topics: Mapping[UUID, TopicSample] = field(default_factory=dict)
     groups: tuple[GroupFigures, ...] = ()
-    activity: Activity = Activity(0, 0)
+    activity: Activity = field(default_factory=lambda: Activity(0, 0))
     missing_because: str | None = None
     groups_missing_because: str | None = None
 
