@@ -15,6 +15,23 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.nonce = nonce
         self.faults: list[str] = []
+        self._typed = False  # within a text area, which gives back what was typed as it was typed
+
+    def handle_data(self, data: str) -> None:
+        if not self._typed:
+            self._look(data, "text")
+
+    def handle_comment(self, data: str) -> None:
+        if MARK in data:
+            self.faults.append("foreign text in a comment")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            self._typed = False
+
+    def _look(self, shown: str, where: str) -> None:
+        if unseen := unseen_in(shown):
+            self.faults.append(f"unseen characters as they are in {where}: {', '.join(unseen)}")
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         given = dict(attributes)
@@ -34,6 +51,9 @@ class _Reader(HTMLParser):
                 self.faults.append(f"style attribute in {where}")
             if name in _ADDRESSES and value is not None and _leads_elsewhere(value):
                 self.faults.append(f"address {value[:60]!r} in {where}")
+            if value is not None and (tag, name) != ("input", "value"):
+                self._look(value, f"{name} of {where}")
+        self._typed = tag == "textarea"
         if len(given) != len(attributes):
             self.faults.append(f"an attribute given twice in {where}")
 
@@ -41,12 +61,14 @@ class _Reader(HTMLParser):
 
 
 def faults(html: str, nonce: str | None = None) -> list[str]:
-    """One line for each thing in the page that is not ours, or that cannot be seen."""
+    """One line for each thing in the page that is not ours, or that cannot be seen.
+
+    What a field of a form holds may hold anything: the next submit has to send it as it was typed.
+    """
     reader = _Reader(nonce)
     reader.feed(html)
     reader.close()
-    unseen = unseen_in(html)
-    return reader.faults + ([f"unseen characters as they are: {', '.join(unseen)}"] if unseen else [])
+    return reader.faults
 
 
 def _leads_elsewhere(value: str) -> bool:

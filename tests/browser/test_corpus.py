@@ -45,6 +45,12 @@ def test_what_cannot_be_seen_is_found(name: str) -> None:
     assert faults(f"<p>{corpus.UNSEEN[name]}</p>")
 
 
+def test_a_field_gives_back_what_was_typed() -> None:
+    typed = corpus.UNSEEN["isolates"]
+    assert faults(f"<input value='{typed}'><textarea>{typed}</textarea>") == []
+    assert faults(f"<textarea>x</textarea>{typed}") and faults(f"<p title='{typed}'>")
+
+
 def test_escaped_it_is_text() -> None:
     for text in corpus.MARKUP.values():
         assert faults(f'<p title="{html.escape(text)}">{html.escape(text)}</p>') == []
