@@ -37,6 +37,8 @@ def run_console() -> int:
             bootstrap=str(settings.advertised),
             cluster_secret_path=settings.cluster_secret_path,
             tls_cert=settings.tls_cert,
+            public_url=settings.console_url or "",
+            development=settings.console_development,
         )
     )
 

@@ -191,6 +191,16 @@ class Settings:
         shown="the address of `kafka`",
     )
     console: Address = _setting(ADDRESS, Address("127.0.0.1", 8080), "Where the console and the HTTP API listen.")
+    console_url: str | None = _setting(
+        URL,
+        None,
+        "How browsers reach the console when that is not `console` itself, for example `https://streams.example.com`. "
+        "With `https://` its cookies are for HTTPS only.",
+        shown="`http://` and the address of `console`",
+    )
+    console_development: bool = _setting(
+        SWITCH, False, "Adds pages for people who change the console: `/dev/components` shows every component."
+    )
     broker_metrics: Address = _setting(
         ADDRESS, Address("127.0.0.1", 9644), "Where the broker serves `/metrics` and `/healthz`."
     )

@@ -6,6 +6,7 @@ for the member elsewhere; the session's id is new after every sign-in; `next` le
 
 import logging
 import re
+from ipaddress import ip_address
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -125,8 +126,16 @@ async def _form(services: Services, request: Request, form: FormState, status: i
         "notice": NOTICES.get(request.query_params.get("notice", "")),
         "bootstrap": services.config.bootstrap,
         "security_protocol": services.config.security_protocol,
+        "encrypted": services.config.secure or _is_loopback(services.config.listen_host),
     }
     return rendering.respond("sign_in.html", context, status)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _next(fields: Fields) -> str | None:
