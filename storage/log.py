@@ -23,6 +23,7 @@ from crc32c import crc32c
 
 from . import checks
 from .batch import CRC_COVERS_FROM, HEADER, HEADER_BYTES, PREFIX, RECORD_BYTES_MIN
+from .compactable_log import CompactableLog
 from .config import LogConfig
 from .disk import IOV_MAX, Disk
 from .epochs import Epochs, with_epoch
@@ -31,7 +32,7 @@ from .log_directory import LogDirectory
 from .offset_index import RELATIVE_OFFSET_MAX
 from .open_files import OpenFiles
 from .producers import Producers, encode_snapshot
-from .readable_log import ReadableLog, SealedSegment
+from .readable_log import SealedSegment
 from .recovery import Recovered, RecoveryReport, recover
 from .removal import directories_above, make_directories, remove_directory
 from .segment import LOG_SUFFIX, Durable, Segment, SegmentMark
@@ -65,12 +66,11 @@ class Capture(NamedTuple):
 _tuple = tuple.__new__
 
 
-class Log(ReadableLog):
+class Log(CompactableLog):
     """See the module's docstring. `topic_id` and `partition` are the last two parts of its directory."""
 
     __slots__ = (
         "__weakref__",
-        "_beside",
         "_directories",
         "_failed",
         "_flushed_end",
@@ -83,7 +83,6 @@ class Log(ReadableLog):
         "_roll_timestamp_ms",
         "_rolled",
         "_segment_bytes",
-        "_structure",
         "_timestamp_after_max_ms",
         "_unsynced",
         "is_dirty",
@@ -133,6 +132,7 @@ class Log(ReadableLog):
         self._epochs = found.epochs
         self._producers: Producers = found.producers
         self._beside = LogDirectory(disk, directory, found.report, found.epochs, 0)
+        self._load_clean_below(found.report.end)
         self.end = self.durable = self._flushed_end = found.report.end
         self.log_start = self.leader_epoch = 0
         self._structure = threading.Lock()  # held for an assignment: `_sealed` changes from two threads
@@ -468,6 +468,10 @@ class Log(ReadableLog):
             raise OffsetOutOfRange(offset, self.local_start, self.end)
         return encode_snapshot(self._producers.entries())
 
+    def producers_last_offsets(self) -> tuple[int, ...]:
+        """The last offset of the last batch of every producer that is remembered."""
+        return tuple(entry[3][-1].last_offset for entry in self._producers.entries().values())
+
     def drop_local_below(self, offset: int) -> list[Path]:
         """Remove sealed segments wholly below an offset from local disk; the log files that went. Blocks; any thread.
 
@@ -483,6 +487,8 @@ class Log(ReadableLog):
                 going.append(segment)
             if not going:
                 return []
+            if not going[-1].saved:  # who wrote it is in no other file, and has to be known after a restart
+                self._beside.save(self.durable, self._epochs, self._sealed, self._beside.written_at_ms)
             if len(going) == len(self._sealed):
                 self._beside.keep_name(self._active)
             with self._structure:
@@ -516,7 +522,8 @@ class Log(ReadableLog):
                         self._beside.save_active(self._active, self.end, self._producers.entries())
                     self._beside.save(self.durable, self._epochs, self._sealed, now_ms)
         finally:
-            self._closed = True
+            with self._beside.lock:  # a segment may be being replaced
+                self._closed = True
             self._queue.clear()
             self._rolled.clear()
             self._mark = None

@@ -7,7 +7,7 @@ belong to whoever implements it. The states and their order are those of the lif
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -54,7 +54,8 @@ class RangeTaken(ManifestError):
 class ColdSegment:
     """One row: offsets [base, end) of a partition, and the object that holds them.
 
-    Sizes and timestamps are zero until the row is committed, and stay as committed afterwards.
+    Sizes and timestamps are zero until the row is committed, and stay as committed afterwards. Timestamps are -1 when
+    no record has one: `committed_at_ms`, by the clock of whoever noted it, then says how old the segment is.
     """
 
     object_id: UUID
@@ -69,6 +70,7 @@ class ColdSegment:
     raw_bytes: int = 0
     first_timestamp_ms: int = 0
     max_timestamp_ms: int = 0
+    committed_at_ms: int = field(default=0, compare=False)
     state: SegmentState = SegmentState.PREPARED
 
     @property

@@ -130,15 +130,6 @@ def plan_uploads(
     ]
 
 
-def cold_end(committed: Sequence[ColdSegment], start: int) -> int:
-    """Where committed segments end that cover everything from `start` on without a gap; `start` if there is none."""
-    for segment in committed:
-        if segment.base > start:
-            break
-        start = max(start, segment.end)
-    return start
-
-
 def backlog_of(planned: Iterable[PlannedUpload], now_ms: int) -> Backlog:
     backlog = Backlog()
     for upload in planned:
@@ -304,7 +295,7 @@ class Offload:
             max_timestamp_ms=done.max_timestamp_ms,
         )
         await self._commit(segment, standing)
-        return dataclasses.replace(segment, state=SegmentState.COMMITTED)
+        return dataclasses.replace(segment, state=SegmentState.COMMITTED, committed_at_ms=self._now_ms())
 
     async def _commit(self, segment: ColdSegment, standing: _Standing) -> None:
         try:

@@ -5,8 +5,10 @@ its own thread, and only by replacing whole values, so what another thread sees 
 """
 
 from bisect import bisect_right
+from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
+from time import sleep
 from typing import NamedTuple
 
 from .config import LogConfig
@@ -20,6 +22,7 @@ from .segment import LOG_SUFFIX, Segment
 from .side_files import load_indexes
 
 _base_of = attrgetter("base")
+GONE_TRIES_MAX, GONE_WAIT_S = 1000, 0.001  # for a file that is being replaced
 
 
 class SealedSegment(NamedTuple):
@@ -32,6 +35,15 @@ class SealedSegment(NamedTuple):
     max_timestamp_ms: int
     path: Path
     sealed_at_ms: int
+
+
+class ActiveSegment(NamedTuple):
+    """The file that is written to, as it will be once what is queued is in it."""
+
+    base: int
+    end: int
+    size_bytes: int
+    max_timestamp_ms: int
 
 
 class ReadableLog:
@@ -88,6 +100,11 @@ class ReadableLog:
         active = self._active  # before `_sealed`: a segment is added there before it stops being the active one
         return (*(segment for segment in self._sealed if segment.base < active.base), active)
 
+    def active_segment(self) -> ActiveSegment | None:
+        """What the active segment holds; None while it is empty."""
+        active = self._active
+        return ActiveSegment(active.base, self.end, active.size, active.max_timestamp_ms) if active.size else None
+
     def epoch_history(self) -> Epochs:
         """(leader epoch, offset of its first batch), rising."""
         return self._epochs
@@ -117,26 +134,29 @@ class ReadableLog:
     def read_blocking(self, offset: int, max_bytes: int, *, at_least_one: bool = True) -> bytearray:
         """As `read`, for any thread, and waiting for the device. Raises ReadFailed besides, never WouldBlock."""
         segment = self._segment_of(offset)
-        try:
-            while segment is not None:
-                with self._files.pinned(segment.file) as fd:
-                    index = segment.index
-                    if index is None:
-                        load_indexes(self.disk, fd, segment, self._config.index_interval_bytes)
+        for _ in range(GONE_TRIES_MAX):
+            try:
+                while segment is not None:
+                    with self._files.pinned(segment.file) as fd:
                         index = segment.index
-                    if index is None:
-                        continue  # unloaded by the other thread in this moment
-                    found = read_segment(self.disk, segment, index, fd, 0, offset, max_bytes, at_least_one)
-                if segment.file.fd < 0:
-                    segment.unload()
-                if found is not None:
-                    return found
-                segment = self._after(segment)
-        except FileNotFoundError:
-            if self._closed:
-                raise LogClosed(f"{self._directory} is closed") from None
-            raise BelowLocalStart(offset, self.local_start) from None
-        return bytearray()
+                        if index is None:
+                            load_indexes(self.disk, fd, segment, self._config.index_interval_bytes)
+                            index = segment.index
+                        if index is None:
+                            continue  # unloaded by the other thread in this moment
+                        found = read_segment(self.disk, segment, index, fd, 0, offset, max_bytes, at_least_one)
+                    if segment.file.fd < 0:
+                        segment.unload()
+                    if found is not None:
+                        return found
+                    segment = self._after(segment)
+                return bytearray()
+            except FileNotFoundError:  # dropped, or being replaced: look what is there instead
+                assert segment is not None
+                gone, segment = segment, self._segment_of(max(offset, segment.base))
+                if segment is gone:
+                    sleep(GONE_WAIT_S)
+        raise BelowLocalStart(offset, self.local_start)
 
     def _segment_of(self, offset: int) -> Segment | None:
         """The segment to begin a read in; None at the end. Any thread."""
@@ -185,6 +205,9 @@ class ReadableLog:
 
     def offset_for_timestamp(self, timestamp_ms: int) -> tuple[int, int] | None:
         """(offset, timestamp) of the first local, visible record with at least this timestamp. Blocks; any thread."""
+        return self._look_again(lambda: self._first_at_or_after(timestamp_ms))
+
+    def _first_at_or_after(self, timestamp_ms: int) -> tuple[int, int] | None:
         for segment in self.segments:
             if self._describe(segment) and segment.max_timestamp_ms >= timestamp_ms:
                 with self._files.pinned(segment.file) as fd:
@@ -195,6 +218,20 @@ class ReadableLog:
 
     def max_timestamp(self) -> tuple[int, int] | None:
         """(offset, timestamp) of the local, visible record with the largest timestamp. Blocks; any thread."""
+        return self._look_again(self._largest)
+
+    def _look_again(self, search: Callable[[], tuple[int, int] | None]) -> tuple[int, int] | None:
+        """What a search over the segments finds, once none of their files is dropped or replaced under it."""
+        for _ in range(GONE_TRIES_MAX):
+            try:
+                return search()
+            except FileNotFoundError:
+                if self._closed:
+                    raise LogClosed(f"{self._directory} is closed") from None
+                sleep(GONE_WAIT_S)
+        return search()
+
+    def _largest(self) -> tuple[int, int] | None:
         best: tuple[int, int] | None = None
         for segment in self.segments:
             if self._describe(segment) and (best is None or segment.max_timestamp_ms > best[1]):

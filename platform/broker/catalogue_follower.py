@@ -27,7 +27,9 @@ PartitionRows = dict[tuple[UUID, int], PartitionRow]
 
 
 class CatalogueFollower:
-    """One per broker. `on_topics_gone` is told of topics that were just hidden, before their files go."""
+    """One per broker. `on_topics_gone` is told of topics that were just hidden, before their files go; `on_configured`
+    of topics whose logs have just taken over a changed configuration.
+    """
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class CatalogueFollower:
         self._topics: dict[UUID, Topic] = {}
         self._live: set[UUID] = set()
         self._unopened: dict[UUID, TopicEntry] = {}  # whose files could not be opened: tried again
+        self.on_configured: Callable[[Topic], object] = lambda topic: None
         self.version = 0
         self.to_purge: set[UUID] = set()  # deleted topics whose objects and rows remain
 
@@ -232,6 +235,7 @@ class CatalogueFollower:
         for partition in topic.partitions:
             partition.log.set_config(topic.log_config)
         self._views[topic.namespace_id].changed()
+        self.on_configured(topic)
 
     def _hide(self, topic_ids: Collection[UUID]) -> list[Topic]:
         """From now on nobody finds these topics, and who waits for one of them waits no longer."""

@@ -12,6 +12,7 @@ from uuid import UUID
 from ...storage.config import LogConfig
 from ...storage.log import Log
 from ...storage.manifest import ColdSegment
+from ...storage.retention import Holding, cold_end
 from ...tenants.topic_configs import Value
 
 if TYPE_CHECKING:
@@ -39,12 +40,18 @@ class Partition:
     @property
     def cold_end(self) -> int:
         """The offset up to which the cold tier covers the log without a gap, or the log start."""
-        end = self.log.log_start
-        for segment in self.cold:
-            if segment.base > end:
-                break
-            end = max(end, segment.end)
-        return end
+        return cold_end(self.cold, self.log.log_start)
+
+    def holding(self) -> Holding:
+        """What both tiers hold now, for retention to judge. Blocks when called first after a restart."""
+        partition_log = self.log
+        return Holding(
+            log_start=partition_log.log_start,
+            durable=partition_log.durable,
+            cold=self.cold,
+            sealed=partition_log.sealed_segments(),
+            active=partition_log.active_segment(),
+        )
 
 
 @dataclass(slots=True, eq=False)

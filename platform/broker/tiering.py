@@ -2,7 +2,8 @@
 
 Always true: one partition is worked on by one pass at a time; nothing here runs on the hot path, and a store or a
 database that does not answer delays only itself. The log start moves first, then rows, then, after the grace period,
-objects; a local file goes only when its copy is committed.
+objects; a local file goes only when its copy is committed. A changed configuration is acted on at once, whatever else
+is under way, but for an upload of the same partition, whose end it waits for.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from ..cluster.membership import BrokerRegistration
 from ..cluster.purge import purge_finished, purge_namespaces
 from .catalogue_follower import CatalogueFollower
 from .metrics import BrokerMetrics
-from .namespace import Partition
+from .namespace import Partition, Topic
 from .partition_logs import PartitionLogs
 
 log = logging.getLogger("coldstream.tiering")
@@ -64,9 +65,13 @@ class Tiering:
         self._collector = Collector(manifest, worker.delete)
         self._passes: dict[Partition, asyncio.Task[None]] = {}
         self._uploading: Counter[Partition] = Counter()  # a file that is being uploaded is not taken away from under it
+        self._looking = asyncio.Lock()
+        self._changed: dict[Partition, None] = {}  # whose configuration moved since they were looked at
+        self._there_are_changed = asyncio.Event()
         self._collected_at_ms = 0
         self._marked_topics: set[UUID] = set()
         self._backlog = Backlog()
+        follower.on_configured = self.look_soon
 
     async def load(self) -> None:
         """Learn what is committed cold of every partition led here: one statement."""
@@ -78,16 +83,43 @@ class Tiering:
         """Until cancelled."""
         try:
             await self._describe_segments()
-            while True:
-                await asyncio.sleep(self._interval_s)
-                try:
-                    await self._look_at_partitions()
-                    await self._clean_up()
-                except Exception:  # a mistake about one topic must not end the broker for all of them
-                    log.exception("a pass over the partitions broke off, it will be tried again")
+            async with asyncio.TaskGroup() as looks:
+                looks.create_task(self._look_regularly(), name="tiering")
+                looks.create_task(self._look_at_changed(), name="tiering of what changed")
         finally:
             for task in self._passes.values():
                 task.cancel()
+
+    async def _look_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self._look_at_partitions()
+                await self._clean_up()
+            except Exception:  # a mistake about one topic must not end the broker for all of them
+                log.exception("a pass over the partitions broke off, it will be tried again")
+
+    def look_soon(self, topic: Topic) -> None:
+        """The topic's configuration moved: do what follows from it now."""
+        self._changed.update(dict.fromkeys(topic.partitions))
+        self._there_are_changed.set()
+
+    async def _look_at_changed(self) -> None:
+        while True:
+            await self._there_are_changed.wait()
+            self._there_are_changed.clear()
+            for number, partition in enumerate(tuple(self._changed)):
+                if number % PARTITIONS_PER_BREATH == 0:
+                    await asyncio.sleep(0)
+                if partition in self._uploading:
+                    continue  # the end of the upload comes back to it
+                del self._changed[partition]
+                if self._logs.partition_of.get(partition.log) is not partition:
+                    continue  # its topic was deleted
+                try:
+                    await self._look_at(partition)
+                except Exception:
+                    log.exception("a changed configuration could not be followed", extra=about(partition))
 
     async def _describe_segments(self) -> None:
         """After a restart, what sealed segments hold is only in their files: that is read on a thread."""
@@ -109,28 +141,30 @@ class Tiering:
             self._uploading[partition] -= 1
             if not self._uploading[partition]:
                 del self._uploading[partition]
+                if partition in self._changed:
+                    self._there_are_changed.set()
         self._metrics.uploaded_segments += len(outcome.uploaded)
         self._metrics.uploaded_bytes += sum(segment.size_bytes for segment in outcome.uploaded)
         self._metrics.upload_failures += outcome.error is not None
         return outcome
 
     async def retain(self, partition: Partition) -> None:
-        """Move the log start as `retention.*` says, then drop what lies below it. Raises one of EXPECTED."""
-        partition_log = partition.log
-        start = plan_log_start(
-            partition.cold,
-            partition_log.sealed_segments(),
-            partition.topic.log_config,
-            self._now_ms(),
-            log_start=partition_log.log_start,
-            durable=partition_log.durable,
-            active_bytes=partition_log.segments[-1].size,
-        )
-        if start <= partition_log.log_start:
-            return
-        now = await self._offload.retire(partition_log, partition, start)
-        partition_log.advance_log_start(now)
-        await asyncio.to_thread(partition_log.drop_local_below, now)
+        """Move the log start as `retention.*` says, then drop what lies below it. Raises one of EXPECTED.
+
+        An active segment that is to go is sealed first, in the same step of the loop that found it whole and durable:
+        what is produced from then on lies above the new log start. What an earlier pass could not finish is finished.
+        """
+        partition_log, now_ms = partition.log, self._now_ms()
+        holding = partition.holding()
+        start = plan_log_start(holding, partition.topic.log_config, now_ms)
+        if holding.active is not None and holding.active.end <= start and not partition_log.seal(now_ms):
+            return  # its storage failed, or it was closed
+        if start > holding.log_start or (holding.cold and holding.cold[0].end <= start):
+            now = await self._offload.retire(partition_log, partition, start)
+            partition_log.advance_log_start(now)
+        sealed = partition_log.segments[:-1]
+        if sealed and sealed[0].end <= partition_log.log_start:
+            await asyncio.to_thread(partition_log.drop_local_below, partition_log.log_start)
 
     async def evict(self, partition: Partition, *, everything: bool = False) -> None:
         """Drop local files that `local.retention.*` no longer wants and the cold tier has. Raises one of EXPECTED."""
@@ -138,14 +172,7 @@ class Tiering:
         below = (
             partition.cold_end
             if everything
-            else plan_local_eviction(
-                partition_log.sealed_segments(),
-                partition.cold_end,
-                partition.topic.log_config,
-                self._now_ms(),
-                partition_log.durable,
-                partition_log.segments[-1].size,
-            )
+            else plan_local_eviction(partition.holding(), partition.topic.log_config, self._now_ms())
         )
         if below > partition_log.local_start:
             await asyncio.to_thread(partition_log.drop_local_below, below)
@@ -157,14 +184,20 @@ class Tiering:
         for number, partition in enumerate(self._logs.partitions()):
             if number % PARTITIONS_PER_BREATH == 0:
                 await asyncio.sleep(0)
+            backlog += await self._look_at(partition)
+        self._backlog = backlog
+
+    async def _look_at(self, partition: Partition) -> Backlog:
+        """Let go of what is no longer wanted, and begin to upload what is due; what that is."""
+        async with self._looking:
             if partition not in self._uploading and partition not in self._passes:
                 await self._let_go(partition)
+            due = Backlog()
             if partition.topic.log_config.tiered:
                 due = self._offload.backlog(partition.log, partition)
-                backlog += due
                 if due.segments and partition not in self._passes and len(self._passes) < PASSES_MAX:
                     self._begin_pass(partition)
-        self._backlog = backlog
+            return due
 
     async def _let_go(self, partition: Partition) -> None:
         """What retention no longer wants goes before anything is uploaded in vain."""

@@ -234,5 +234,6 @@ def _segment(row: ColdSegmentRow) -> ColdSegment:
         raw_bytes=row.raw_bytes,
         first_timestamp_ms=row.first_timestamp_ms,
         max_timestamp_ms=row.max_timestamp_ms,
+        committed_at_ms=row.committed_at_ms or 0,
         state=SegmentState(row.state),
     )

@@ -91,7 +91,7 @@ def test_two_members_share_a_topic_and_a_group_goes_on_where_it_committed(cluste
 
 
 def test_offsets_by_time(cluster: VirtualCluster) -> None:
-    topic = cluster.topic()
+    topic = cluster.topic(retention_ms=-1)
 
     async def scenario() -> None:
         async with AIOKafkaProducer(**cluster.python()) as producer:

@@ -38,7 +38,7 @@ def take(consumer: Consumer, count: int) -> list[Any]:
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_records_come_back_whole_in_every_compression(cluster: VirtualCluster, compression: str) -> None:
-    topic = cluster.topic()
+    topic = cluster.topic(retention_ms=-1)
     producer = Producer(cluster.confluent(compression_type=compression, linger_ms=20))
     sent = [(f"key {n}".encode(), f"value {n} ".encode() * 50, [("h", b"\x00\xff"), ("n", None)]) for n in range(200)]
     for key, value, headers in sent:
@@ -148,7 +148,7 @@ def test_a_static_member_comes_back_without_a_rebalance(cluster: VirtualCluster)
 
 
 def test_offsets_by_time(cluster: VirtualCluster) -> None:
-    topic = cluster.topic()
+    topic = cluster.topic(retention_ms=-1)
     producer = Producer(cluster.confluent(linger_ms=0))
     for number in range(20):
         producer.produce(topic, b"%d" % number, timestamp=1_700_000_000_000 + number * 1000)

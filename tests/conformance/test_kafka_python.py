@@ -110,7 +110,7 @@ def test_two_members_share_a_topic_and_a_group_goes_on_where_it_committed(cluste
 
 
 def test_offsets_by_time(cluster: VirtualCluster) -> None:
-    topic = cluster.topic()
+    topic = cluster.topic(retention_ms=-1)
     producer = KafkaProducer(**cluster.python())
     for number in range(10):
         producer.send(topic, b"x", timestamp_ms=1_700_000_000_000 + number * 1000).get(DEADLINE_S)

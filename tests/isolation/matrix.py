@@ -5,6 +5,7 @@ test sends it naming the victim's things and naming things nobody has, and wants
 and has no entry here fails the suite, so scoping is thought about before a handler can land.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,7 @@ class Probe:
 
 
 def _batch(producer_id: int = -1) -> bytes:
-    record = Record(offset=0, timestamp_ms=1_700_000_000_000, key=None, value=b"attack", headers=())
+    record = Record(offset=0, timestamp_ms=time.time_ns() // 1_000_000, key=None, value=b"attack", headers=())
     if producer_id < 0:
         return build_batch([record])
     return build_batch([record], producer_id=producer_id, producer_epoch=0, base_sequence=0)

@@ -178,6 +178,15 @@ class LogMachine(RuleBasedStateMachine):
     def drop_local(self, part: float) -> None:
         self.log.drop_local_below(int(self.visible * part))
 
+    @rule()
+    def let_everything_go(self) -> None:
+        """As retention does when the newest record is past its time: the active segment is sealed and goes too."""
+        if self.round is None and self.log.is_flushed and self.log.durable == self.log.end:
+            end = self.log.end
+            self.log.seal(NOW_MS)
+            self.log.drop_local_below(end)
+            assert (self.log.local_start, self.log.end, self.log.hot_bytes) == (end, end, 0)
+
     # --- trouble
 
     @rule()

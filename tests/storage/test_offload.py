@@ -23,11 +23,11 @@ from coldstream.storage.offload import (
     OffloadTimes,
     backlog_of,
     backoff_ms,
-    cold_end,
     plan_uploads,
     uncovered,
     with_segment,
 )
+from coldstream.storage.retention import cold_end
 
 from .cold_samples import START_MS, make_batches, spans, write_log
 from .memory_manifest import MemoryManifest, PartitionRow

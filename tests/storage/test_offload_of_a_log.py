@@ -15,9 +15,9 @@ from coldstream.storage.directory_store import INCOMING, DirectoryStore
 from coldstream.storage.errors import BelowLocalStart
 from coldstream.storage.log import Log
 from coldstream.storage.manifest import ColdSegment
-from coldstream.storage.offload import Offload, OffloadTimes, cold_end
+from coldstream.storage.offload import Offload, OffloadTimes
 from coldstream.storage.records import Record, decode_records
-from coldstream.storage.retention import plan_local_eviction, plan_log_start
+from coldstream.storage.retention import Holding, cold_end, plan_local_eviction, plan_log_start
 
 from .local_log import NOW_MS, TOPIC, Place, batch_of, read_some
 from .memory_manifest import MemoryManifest, PartitionRow
@@ -53,8 +53,11 @@ class Tiered:
 
     def evict(self, *, keep_bytes: int) -> None:
         config = dataclasses.replace(self.log._config, local_retention_bytes=keep_bytes)
-        sealed, end = self.log.sealed_segments(), cold_end(self.cold, self.log.log_start)
-        self.log.drop_local_below(plan_local_eviction(sealed, end, config, NOW_MS, self.log.durable))
+        self.log.drop_local_below(plan_local_eviction(self.holding(), config, NOW_MS))
+
+    def holding(self) -> Holding:
+        log = self.log
+        return Holding(log_start=log.log_start, durable=log.durable, cold=self.cold, sealed=log.sealed_segments())
 
 
 @asynccontextmanager
@@ -139,9 +142,7 @@ def test_what_retention_removes_leaves_no_object_row_or_empty_directory(tmp_path
             await tier.offload.run(tier.log, tier)
             tier.evict(keep_bytes=0)
             config = dataclasses.replace(tier.log._config, retention_bytes=2 * SEGMENT_BYTES)
-            plan = plan_log_start(
-                tier.cold, tier.log.sealed_segments(), config, NOW_MS, log_start=0, durable=tier.log.durable
-            )
+            plan = plan_log_start(tier.holding(), config, NOW_MS)
             assert 0 < plan < tier.log.local_start
             tier.log.advance_log_start(await tier.offload.retire(tier.log, tier, plan))
             await tier.collector.run()

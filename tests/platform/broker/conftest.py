@@ -79,8 +79,16 @@ class Bench:
             assert result.error_code == 0, result.error_message
 
 
-def batch_of(*values: bytes, producer_id: int = -1, base_sequence: int = -1, epoch: int | None = None) -> bytes:
-    records = [Record(0, 1_700_000_000_000 + at, b"key", value, ()) for at, value in enumerate(values)]
+def batch_of(
+    *values: bytes,
+    producer_id: int = -1,
+    base_sequence: int = -1,
+    epoch: int | None = None,
+    first_ms: int | None = None,
+) -> bytes:
+    """Records a millisecond apart; the first is of now, so that no retention is waiting for it."""
+    first_ms = time.time_ns() // 1_000_000 if first_ms is None else first_ms
+    records = [Record(0, first_ms + at, b"key", value, ()) for at, value in enumerate(values)]
     producer_epoch = epoch if epoch is not None else (0 if producer_id >= 0 else -1)
     return build_batch(records, producer_id=producer_id, producer_epoch=producer_epoch, base_sequence=base_sequence)
 

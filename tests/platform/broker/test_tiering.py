@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from coldstream.tenants.actor import Actor
 from coldstream.tenants.database import Database
 from coldstream.tenants.models import JobState
 from coldstream.tenants.models import Topic as TopicTable
+from coldstream.tenants.tenancy import alter_namespace
 from coldstream.tests.broker_in_process import InProcessBroker, prepare, with_database
 from coldstream.tests.platform.broker.conftest import (
     Bench,
@@ -36,7 +38,7 @@ from coldstream.tests.platform.broker.conftest import (
 from sqlalchemy import func, select
 
 PRODUCE, FETCH = 9, 12
-FIRST_MS = 1_700_000_000_000  # of `batch_of`
+LONG_AGO_MS = 1_700_000_000_000
 EARLIEST, LOCAL_START, LATEST_TIERED = -2, -4, -5
 KEPT = {"retention_ms": "-1", "local_retention_ms": "-1"}
 
@@ -66,9 +68,10 @@ def partition_of(bench: Bench, topic: str) -> Partition:
     return found.partitions[0]
 
 
-def produce(bench: Bench, topic: str, *values: bytes, acks: int = -1) -> None:
+def produce(bench: Bench, topic: str, *values: bytes, acks: int = -1, first_ms: int | None = None) -> None:
     with bench.connect() as client:
-        answer = produced(client.ask(ApiKey.PRODUCE, PRODUCE, produce_fields(topic, batch_of(*values), acks)))
+        batch = batch_of(*values, first_ms=first_ms)
+        answer = produced(client.ask(ApiKey.PRODUCE, PRODUCE, produce_fields(topic, batch, acks)))
         assert answer.error_code == 0, answer.error_message
 
 
@@ -151,6 +154,14 @@ def objects_of(data_dir: Path, topic_id: UUID) -> list[Path]:
     return [path for path in (data_dir / "objects").rglob("*") if path.is_file() and str(topic_id) in str(path)]
 
 
+def alter(bench: Bench, topic: str, name: str, value: str) -> None:
+    with bench.connect() as client:
+        change = {"name": name, "config_operation": 0, "value": value}
+        resource = {"resource_type": 2, "resource_name": topic, "configs": [change]}
+        (altered,) = client.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, {"resources": [resource]}).responses
+        assert altered.error_code == 0
+
+
 def look(bench: Bench) -> None:
     bench.broker.on_loop(bench.broker.broker.services.tiering._look_at_partitions)
 
@@ -224,16 +235,12 @@ def test_retention_moves_the_log_start_and_what_lies_below_goes_from_both_tiers(
 ) -> None:
     tiering = bench.broker.broker.services.tiering
     bench.create("aged", retention_ms="-1", local_retention_ms="-2")
-    produce(bench, "aged", b"a", b"b")
+    produce(bench, "aged", b"a", b"b", first_ms=LONG_AGO_MS)
     offload(bench, data_dir, "aged")
     produce(bench, "aged", b"c")
     partition = partition_of(bench, "aged")
     assert len(objects_of(data_dir, partition.topic.id)) == 1
-    with bench.connect() as client:
-        change = {"name": "retention.ms", "config_operation": 0, "value": "86400000"}
-        resource = {"resource_type": 2, "resource_name": "aged", "configs": [change]}
-        (altered,) = client.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, {"resources": [resource]}).responses
-        assert altered.error_code == 0
+    alter(bench, "aged", "retention.ms", "86400000")
     assert partition.topic.log_config.retention_ms == 86_400_000
     look(bench)
     wait_until(lambda: partition.log.log_start == 2)
@@ -247,6 +254,66 @@ def test_retention_moves_the_log_start_and_what_lies_below_goes_from_both_tiers(
     assert objects_of(data_dir, partition.topic.id) == []
 
 
+@pytest.fixture
+def no_regular_looks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As between two passes that lie an hour apart."""
+
+    async def nothing() -> None:
+        pass
+
+    monkeypatch.setattr(bench.broker.broker.services.tiering, "_look_at_partitions", nothing)
+
+
+@pytest.mark.usefixtures("no_regular_looks")
+@pytest.mark.parametrize(("name", "value"), [("retention.ms", "60000"), ("retention.bytes", "0")])
+def test_a_shortened_retention_is_acted_on_at_once_and_takes_the_active_segment(
+    bench: Bench, name: str, value: str
+) -> None:
+    topic = f"shortened-{name}"
+    bench.create(topic, retention_ms="-1")
+    produce(bench, topic, b"a", b"b", first_ms=LONG_AGO_MS)
+    partition = partition_of(bench, topic)
+    alter(bench, topic, name, value)
+    wait_until(lambda: partition.log.hot_bytes == 0, 2)
+    assert (partition.log.log_start, partition.log.end, partition.log.hot_bytes) == (2, 2, 0)
+    assert offset_at(bench, topic, EARLIEST) == 2
+    alter(bench, topic, name, "-1")
+    produce(bench, topic, b"c")
+    assert values_from(bench, topic, 2, 3) == [b"c"]
+
+
+@pytest.mark.usefixtures("no_regular_looks")
+def test_a_namespaces_default_reaches_its_topics_at_once(bench: Bench, data_dir: Path) -> None:
+    bench.create("inherits")
+    produce(bench, "inherits", b"a", first_ms=time.time_ns() // 1_000_000 - 120_000)
+    partition = partition_of(bench, "inherits")
+
+    async def set_defaults(database: Database, defaults: dict[str, str]) -> None:
+        async with database.write() as session:
+            await alter_namespace(session, Actor.local(), "default", "default", defaults=defaults)
+
+    with_database(data_dir, lambda database: set_defaults(database, {"retention.ms": "60000"}))
+    wait_until(lambda: partition.log.log_start == 1, 2)
+    with_database(data_dir, lambda database: set_defaults(database, {}))
+    assert partition.log.log_start == 1
+
+
+@pytest.mark.usefixtures("no_regular_looks")
+def test_a_shortened_retention_waits_for_the_end_of_an_upload(bench: Bench) -> None:
+    tiering = bench.broker.broker.services.tiering
+    bench.create("busy", retention_ms="-1")
+    produce(bench, "busy", b"a", first_ms=LONG_AGO_MS)
+    partition = partition_of(bench, "busy")
+    tiering._uploading[partition] += 1
+    alter(bench, "busy", "retention.ms", "60000")
+    wait_until(lambda: partition.log.log_start, 0.3)
+    assert partition.log.log_start == 0
+    tiering._uploading[partition] -= 1
+    bench.broker.on_loop(lambda: tiering.offload(partition))
+    wait_until(lambda: partition.log.log_start == 1, 2)
+    assert partition.log.log_start == 1
+
+
 def test_local_retention_evicts_only_what_is_committed_cold(
     bench: Bench, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,7 +324,7 @@ def test_local_retention_evicts_only_what_is_committed_cold(
     worker = bench.broker.broker.services.worker
     with monkeypatch.context() as patch:
         patch.setattr(worker, "upload", upload)
-        produce(bench, "evicted", b"a")
+        produce(bench, "evicted", b"a", first_ms=LONG_AGO_MS)
         partition = partition_of(bench, "evicted")
         assert finished_job(bench, data_dir, "evicted").state is JobState.FAILED
         look(bench)
@@ -295,12 +362,10 @@ def test_a_deleted_topic_leaves_no_files_no_rows_and_after_the_grace_period_no_o
 
 def test_offsets_are_found_by_time_on_both_sides_of_the_border(bench: Bench, data_dir: Path) -> None:
     bench.create("times", **KEPT)
-    produce(bench, "times", b"a", b"b")  # at FIRST_MS and a millisecond later
+    produce(bench, "times", b"a", b"b", first_ms=LONG_AGO_MS)
     offload(bench, data_dir, "times")
-    with bench.connect() as client:
-        later = batch_of(*(b"later" for _ in range(9)))
-        client.ask(ApiKey.PRODUCE, PRODUCE, produce_fields("times", later))
-    assert [offset_at(bench, "times", FIRST_MS + ms) for ms in (-5, 0, 1, 2, 8, 9)] == [0, 0, 1, 4, 10, -1]
+    produce(bench, "times", *(b"later" for _ in range(9)), first_ms=LONG_AGO_MS)
+    assert [offset_at(bench, "times", LONG_AGO_MS + ms) for ms in (-5, 0, 1, 2, 8, 9)] == [0, 0, 1, 4, 10, -1]
 
 
 @pytest.mark.parametrize("error", [CorruptObject("rotten"), ObjectStoreUnavailable("not now")])
