@@ -4,6 +4,7 @@
 #   make test    every test, under ten minutes on two cores       make quick   without those marked slow
 #   make lint    style, types                                     make bench   first figures of speed
 #   make demo    336,776 flights: in, cold, out, compared         make soak    the fault tests, ROUNDS times over
+#   make screenshots   a picture of every page of the console, in build/screenshots (needs Chromium)
 PYTHON ?= python3
 ARGS ?=
 TESTS ?= tests
@@ -12,7 +13,7 @@ ROUNDS ?= 10
 BIN := .venv/bin
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help up test quick lint bench demo soak clean venv venv-dev
+.PHONY: help up test quick lint bench demo soak screenshots clean venv venv-dev
 
 help:
 	@sed -n '1,/^PYTHON/s/^# \{0,1\}//p' Makefile
@@ -44,6 +45,9 @@ soak: venv-dev
 		$(BIN)/python -m pytest -q $(ARGS) tests/faults || exit 1; \
 		round=$$((round + 1)); \
 	done
+
+screenshots: venv-dev
+	$(BIN)/python -m coldstream.tests.browser.pictures $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

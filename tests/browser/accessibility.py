@@ -110,7 +110,12 @@ def keyboard_faults(page: Page) -> list[str]:
 
 def _tabs(page: Page, count: int) -> Iterator[Stop]:
     """Every stop from the top of the page until the focus leaves it or comes round."""
-    page.evaluate("() => { document.activeElement && document.activeElement.blur(); window.scrollTo(0, 0); }")
+    autofocused = page.evaluate("() => document.activeElement !== document.body")
+    if autofocused:  # Tab goes on from there: first out of the page at its end
+        for _ in range(count):
+            page.keyboard.press("Tab")
+            if page.evaluate(_FOCUSED) is None:
+                break
     first = None
     for _ in range(min(count + 5, TABS_MAX)):
         page.keyboard.press("Tab")

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from coldstream.tests.browser.chromium import chromium_or_skip, launched
-from coldstream.tests.browser.visitor import Visitor
+from coldstream.tests.browser.visitor import WIDE, Screen, Visitor
+from coldstream.tests.console.seeded import Seeded
+from coldstream.tests.platform_process import PlatformProcess
 from playwright.sync_api import Browser
 
 Visits = Callable[..., Visitor]
@@ -14,3 +16,31 @@ Visits = Callable[..., Visitor]
 def browser() -> Iterator[Browser]:
     with launched(chromium_or_skip()) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def world(platform: PlatformProcess) -> Seeded:
+    """A tenant with something of everything, on the platform that the worker shares."""
+    chromium_or_skip()
+    from coldstream.tests.browser.inhabited import inhabit
+
+    return inhabit(platform)
+
+
+@pytest.fixture
+def visit(browser: Browser, platform: PlatformProcess, world: Seeded) -> Iterator[Visits]:
+    """Somebody at a browser, signed in unless `who` is None. At the end everybody has to leave without a complaint."""
+    visitors: list[Visitor] = []
+
+    def start(who: str | None, screen: Screen = WIDE) -> Visitor:
+        cookies = [] if who is None else [session_cookie(platform, world, who)]
+        visitors.append(Visitor(browser, platform.url, screen, cookies))
+        return visitors[-1]
+
+    yield start
+    for visitor in visitors:
+        visitor.leave()
+
+
+def session_cookie(platform: PlatformProcess, world: Seeded, who: str) -> dict[str, str]:
+    return {"name": "coldstream_session", "value": world.people[who].cookie, "url": platform.url}
