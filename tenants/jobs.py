@@ -5,6 +5,8 @@ and attempt), so a worker that was slow to die spoils nothing; a job whose owner
 go on from its progress. States move as NEXT says and never back from an end.
 
 Kinds now: `offload`, payload `{"topic_id", "drop_local"}`: seal, offload, and with `drop_local` evict, a topic.
+`preview`, payload `{"topic_id", "configs"}`: tell what a topic would lose with these effective configs, as text. It
+changes nothing: it has no audit row, is not listed, and is soon forgotten.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import ColumnElement, CursorResult, Select, and_, delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from .actor import Actor
@@ -23,7 +25,11 @@ from .models import Job, JobState, Namespace
 from .versions import Counter, bump
 
 OFFLOAD = "offload"
-KINDS = frozenset({OFFLOAD})
+PREVIEW = "preview"
+KINDS = frozenset({OFFLOAD, PREVIEW})
+QUIET = frozenset({PREVIEW})  # kinds that change nothing
+KEPT_MS = 30 * 86_400_000  # how long an ended job can be looked at
+QUIET_KEPT_MS = 3_600_000  # and one that changes nothing, whether it ended or nobody ever took it up
 ATTEMPTS_MAX = 20  # of a job that takes its owner down with it each time
 NEXT: Mapping[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.FAILED}),  # failed: given up after too many attempts
@@ -104,8 +110,8 @@ async def enqueue(
     )
     session.add(job)
     await session.flush()
-    subject = await _subject(session, job)
-    await record(session, actor, f"job.{kind}", subject, after=dict(payload))
+    if kind not in QUIET:
+        await record(session, actor, f"job.{kind}", await _subject(session, job), after=dict(payload))
     return JobEntry.of(job)
 
 
@@ -171,9 +177,31 @@ async def get_job(session: AsyncSession, job_id: UUID) -> JobEntry:
 
 
 async def list_jobs(session: AsyncSession, namespace_id: UUID, limit: int = 100) -> list[JobEntry]:
-    """Of one namespace, the newest first."""
-    query = select(Job).where(Job.namespace_id == namespace_id).order_by(Job.created_at_ms.desc(), Job.id).limit(limit)
+    """Of one namespace, the newest first; without those that change nothing."""
+    mine = select(Job).where(Job.namespace_id == namespace_id, Job.kind.not_in(QUIET))
+    query = mine.order_by(Job.created_at_ms.desc(), Job.id).limit(limit)
     return [JobEntry.of(row) for row in await session.scalars(query)]
+
+
+async def withdraw(session: AsyncSession, job_id: UUID) -> None:
+    """Forgets a job that changes nothing, since nobody waits for it any more; any other job stays."""
+    await session.execute(delete(Job).where(Job.id == job_id, Job.kind.in_(QUIET)))
+
+
+async def prune_jobs(db: Database) -> int:
+    """Forgets jobs that ended long ago, and those that change nothing after an hour; how many."""
+    async with db.read() as session:  # mostly there is nothing, and that should cost no write
+        if await session.scalar(select(Job.id).where(_outlived(await session_now_ms(session))).limit(1)) is None:
+            return 0
+    async with db.write() as session:
+        result = await session.execute(delete(Job).where(_outlived(await session_now_ms(session))))
+        assert isinstance(result, CursorResult)
+        return result.rowcount
+
+
+def _outlived(now_ms: int) -> ColumnElement[bool]:
+    ended = and_(Job.state.in_(ENDED), Job.finished_at_ms < now_ms - KEPT_MS)
+    return or_(ended, and_(Job.kind.in_(QUIET), Job.created_at_ms < now_ms - QUIET_KEPT_MS))
 
 
 def _due(kinds: Collection[str], now_ms: int) -> "Select[Job]":

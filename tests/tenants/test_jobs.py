@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from coldstream.tenants import audit
 from coldstream.tenants.actor import Actor
 from coldstream.tenants.catalogue import versions
 from coldstream.tenants.database import Database
@@ -10,8 +11,11 @@ from coldstream.tenants.errors import InvalidArgument, LeaseLost, NotFound
 from coldstream.tenants.jobs import (
     ATTEMPTS_MAX,
     ENDED,
+    KEPT_MS,
     NEXT,
     OFFLOAD,
+    PREVIEW,
+    QUIET_KEPT_MS,
     JobEntry,
     enqueue,
     fail,
@@ -20,7 +24,9 @@ from coldstream.tenants.jobs import (
     lease,
     list_jobs,
     progress,
+    prune_jobs,
     release,
+    withdraw,
 )
 from coldstream.tenants.models import JobState
 from coldstream.tenants.scope import namespace_scope
@@ -187,6 +193,66 @@ def test_jobs_are_seen_within_their_namespace_only(url: str) -> None:
                 await get_job(session, world.tenant_id)
             with pytest.raises(InvalidArgument, match="offload"):
                 await enqueue(session, Actor.system(), "mine-bitcoin", {})
+
+    in_world(url, scenario)
+
+
+def test_a_preview_changes_nothing_and_is_noted_nowhere(url: str) -> None:
+    async def scenario(world: World) -> None:
+        async with world.db.write() as session:
+            job = await enqueue(session, ACTOR, PREVIEW, {"topic_id": "x"}, namespace_id=world.namespace_id)
+        async with world.db.read() as session:
+            assert [entry.action for entry in await audit.entries(session, object_kind="job")] == []
+            assert await list_jobs(session, world.namespace_id) == []
+            assert (await get_job(session, job.id)).kind == PREVIEW
+
+    in_world(url, scenario)
+
+
+def test_a_preview_that_nobody_waits_for_is_withdrawn_and_other_jobs_are_not(url: str) -> None:
+    async def scenario(world: World) -> None:
+        async with world.db.write() as session:
+            quiet = await enqueue(session, ACTOR, PREVIEW, {}, namespace_id=world.namespace_id)
+            other = await enqueue(session, ACTOR, OFFLOAD, {}, namespace_id=world.namespace_id)
+        (leased,) = await lease(world.db, [PREVIEW], "broker-1", LEASE_MS)
+        async with world.db.write() as session:
+            await withdraw(session, quiet.id)
+            await withdraw(session, other.id)
+        with pytest.raises(NotFound):
+            await shown(world, quiet)
+        assert (await shown(world, other)).state is JobState.QUEUED
+        with pytest.raises(LeaseLost):
+            await finish(world.db, leased, {"late": 1})
+
+    in_world(url, scenario)
+
+
+def test_jobs_are_forgotten_some_time_after_they_ended(url: str) -> None:
+    async def scenario(world: World) -> None:
+        async with world.db.write() as session:
+            for kind in (PREVIEW, OFFLOAD):
+                await enqueue(session, ACTOR, kind, {}, namespace_id=world.namespace_id)
+        world.pass_time(1)
+        async with world.db.write() as session:
+            unheard = await enqueue(session, ACTOR, PREVIEW, {"nobody": "took it"}, namespace_id=world.namespace_id)
+            waiting = await enqueue(session, ACTOR, OFFLOAD, {"still": "queued"}, namespace_id=world.namespace_id)
+        (preview,) = await lease(world.db, [PREVIEW], "broker-1", LEASE_MS)
+        (offload,) = await lease(world.db, [OFFLOAD], "broker-1", LEASE_MS)
+        await finish(world.db, preview)
+        await fail(world.db, offload, "no")
+        world.pass_time(QUIET_KEPT_MS - 1)
+        assert await prune_jobs(world.db) == 0
+        world.pass_time(2)
+        assert await prune_jobs(world.db) == 2
+        for gone in (preview, unheard):
+            with pytest.raises(NotFound):
+                await shown(world, gone)
+        world.pass_time(KEPT_MS)
+        assert await prune_jobs(world.db) == 1
+        with pytest.raises(NotFound):
+            await shown(world, offload)
+        assert (await shown(world, waiting)).state is JobState.QUEUED
+        assert await prune_jobs(world.db) == 0
 
     in_world(url, scenario)
 
