@@ -8,7 +8,7 @@ in from before, else a network address. What a member has proven to know does no
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Generic, TypeVar
 
@@ -35,32 +35,41 @@ class SignInLimits:
         )
 
     def attempt(self, name: str, origin: str, now_ms: int) -> int:
-        """As `wait_ms`, and if that is 0, counts a failure until `succeeded` takes it back.
+        """As `wait_ms`, and if that is 0, counts a failure already; say later whether it was one.
 
         So a thousand guesses at once are not all let in because none has failed yet.
         """
         wait_ms = self.wait_ms(name, origin, now_ms)
         if wait_ms == 0:
-            self.failed(name, origin, now_ms)
+            self._count(name, origin, now_ms, undecided=1)
         return wait_ms
 
     def failed(self, name: str, origin: str, now_ms: int) -> None:
+        """Of an attempt, or of a try that was not announced by one."""
         failures = self._failures.get(_key(name, origin))
-        if failures is None or now_ms - failures.last_at_ms >= FORGET_MS:
-            failures = _Failures(0, now_ms)
-        self._failures.put(_key(name, origin), _Failures(failures.count + 1, max(now_ms, failures.last_at_ms)))
-        bucket = self._guesses.get(_cut(origin)) or _Bucket(0.0, now_ms)
-        self._guesses.put(_cut(origin), bucket.charged(now_ms))
+        if failures is not None and failures.undecided:
+            self._failures.put(_key(name, origin), replace(failures, undecided=failures.undecided - 1))
+        else:
+            self._count(name, origin, now_ms)
 
     def succeeded(self, name: str, origin: str) -> None:
-        """Forgets the failures of that name from there, and the last charge against the origin.
+        """Forgets the failures of that name from there, and what the attempt was charged to the origin.
 
         Not the origin's others: an attacker with a name of their own would sign in between guesses at another's.
         """
-        self._failures.drop(_key(name, origin))
+        failures = self._failures.drop(_key(name, origin))
         bucket = self._guesses.get(_cut(origin))
-        if bucket is not None:
+        if bucket is not None and failures is not None and failures.undecided:
             self._guesses.put(_cut(origin), bucket.refunded())
+
+    def _count(self, name: str, origin: str, now_ms: int, undecided: int = 0) -> None:
+        failures = self._failures.get(_key(name, origin))
+        if failures is None or now_ms - failures.last_at_ms >= FORGET_MS:
+            failures = _Failures(0, now_ms)
+        more = _Failures(failures.count + 1, max(now_ms, failures.last_at_ms), failures.undecided + undecided)
+        self._failures.put(_key(name, origin), more)
+        bucket = self._guesses.get(_cut(origin)) or _Bucket(0.0, now_ms)
+        self._guesses.put(_cut(origin), bucket.charged(now_ms))
 
 
 def origin_of(address: str) -> str:
@@ -78,8 +87,11 @@ def origin_of(address: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Failures:
+    """Of one name from one origin; `undecided` of them were only announced yet."""
+
     count: int
     last_at_ms: int
+    undecided: int = 0
 
     def wait_ms(self, now_ms: int) -> int:
         if self.count <= FREE_FAILURES or now_ms - self.last_at_ms >= FORGET_MS:
@@ -132,8 +144,8 @@ class _Recent(Generic[K, V]):
         if len(self._entries) > self._max_entries:
             self._entries.popitem(last=False)
 
-    def drop(self, key: K) -> None:
-        self._entries.pop(key, None)
+    def drop(self, key: K) -> V | None:
+        return self._entries.pop(key, None)
 
 
 def _key(name: str, origin: str) -> tuple[str, str]:
