@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from coldstream.tests.browser.brokerless import brokerless
 from coldstream.tests.browser.chromium import chromium_or_skip, launched
 from coldstream.tests.browser.visitor import WIDE, Screen, Visitor
 from coldstream.tests.console.seeded import Seeded
@@ -27,14 +28,21 @@ def world(platform: PlatformProcess) -> Seeded:
     return inhabit(platform)
 
 
+@pytest.fixture(scope="module")
+def brokerless_url(platform: PlatformProcess) -> Iterator[str]:
+    """A console on the same database whose broker is away."""
+    with brokerless(platform) as url:
+        yield url
+
+
 @pytest.fixture
 def visit(browser: Browser, platform: PlatformProcess, world: Seeded) -> Iterator[Visits]:
     """Somebody at a browser, signed in unless `who` is None. At the end everybody has to leave without a complaint."""
     visitors: list[Visitor] = []
 
-    def start(who: str | None, screen: Screen = WIDE) -> Visitor:
-        cookies = [] if who is None else [session_cookie(platform, world, who)]
-        visitors.append(Visitor(browser, platform.url, screen, cookies))
+    def start(who: str | None, screen: Screen = WIDE, url: str = "") -> Visitor:
+        cookies = [] if who is None else [session_cookie(url or platform.url, world, who)]
+        visitors.append(Visitor(browser, url or platform.url, screen, cookies))
         return visitors[-1]
 
     yield start
@@ -42,5 +50,5 @@ def visit(browser: Browser, platform: PlatformProcess, world: Seeded) -> Iterato
         visitor.leave()
 
 
-def session_cookie(platform: PlatformProcess, world: Seeded, who: str) -> dict[str, str]:
-    return {"name": "coldstream_session", "value": world.people[who].cookie, "url": platform.url}
+def session_cookie(url: str, world: Seeded, who: str) -> dict[str, str]:
+    return {"name": "coldstream_session", "value": world.people[who].cookie, "url": url}

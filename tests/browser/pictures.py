@@ -8,19 +8,17 @@ Failing: a console that cannot reach its broker, on the same database. Pictures 
 
 import argparse
 import html
-import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from coldstream.console.pages.components import PAGES as COMPONENT_PAGES
 from coldstream.console.pages.page import Page
 from coldstream.console.pages.routes import PAGES
+from coldstream.tests.browser.brokerless import brokerless
 from coldstream.tests.browser.chromium import chromium_path, launched
 from coldstream.tests.browser.inhabited import inhabit
 from coldstream.tests.browser.visitor import Screen, Visitor
@@ -69,29 +67,6 @@ def sights(world: Seeded, url: str, brokerless_url: str, only: str) -> Iterator[
         if "{namespace}" in page.path:
             yield Sight(page.path, "failing", brokerless_url + path, "root")
             yield Sight(page.path, "as who may only look", url + path, "watcher")
-
-
-@contextmanager
-def brokerless(platform: PlatformProcess) -> Iterator[str]:
-    """The URL of a second console on the platform's database, told of a broker where nothing listens."""
-    ready, report = os.pipe()
-    environ = {
-        **os.environ,
-        "COLDSTREAM_DATA_DIR": str(platform.data_dir),
-        "COLDSTREAM_CONSOLE": "127.0.0.1:0",
-        "COLDSTREAM_KAFKA": "127.0.0.1:1",
-        "COLDSTREAM_READY_FD": str(report),
-    }
-    process = subprocess.Popen([sys.executable, "-m", "coldstream.console"], env=environ, pass_fds=(report,))
-    os.close(report)
-    try:
-        with os.fdopen(ready) as pipe:
-            said = re.search(r'"ready": ?"([^"]+)"', pipe.readline())
-        assert said is not None, "the console without a broker did not start"
-        yield f"http://{said[1]}"
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def take(browser: Browser, world: Seeded, found: Sequence[Sight], folder: Path) -> list[str]:

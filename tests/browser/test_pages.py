@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from coldstream.console.pages.components import PAGES as COMPONENTS
 from coldstream.console.pages.routes import PAGES
 from coldstream.tests.browser.accessibility import keyboard_faults, overflow, violations
 from coldstream.tests.browser.visitor import NARROW, NARROW_WITHOUT_SCRIPTS, WIDE, Screen, Visitor
@@ -42,6 +43,18 @@ def test_nothing_scrolls_sideways_without_scripts(visit: Callable[..., Visitor],
 
 def test_everything_can_be_reached_by_keyboard(visit: Callable[..., Visitor], world: Seeded) -> None:
     every_page(visit("root", WIDE), world, lambda visitor: keyboard_faults(visitor.page))
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_broker_that_is_away_leaves_pages_as_good(
+    visit: Callable[..., Visitor], world: Seeded, brokerless_url: str, dark: bool
+) -> None:
+    """With every component in all its states, which only a console in development mode shows."""
+    visitor = visit("root", Screen(390, dark=dark), brokerless_url)
+    for page in COMPONENTS:
+        visitor.open(page.path)
+        assert (violations(visitor.page), overflow(visitor.page), keyboard_faults(visitor.page)) == ([], [], [])
+    every_page(visitor, world, lambda visitor: violations(visitor.page) + overflow(visitor.page))
 
 
 @pytest.mark.parametrize("who", ["watcher", "auditor"])
