@@ -219,6 +219,11 @@ _UNITS: Mapping[Unit, Mapping[str, int]] = {
     },
     Unit.NONE: {},
 }
+# What values are spelled with, largest first.
+_SPELLINGS: Mapping[Unit, tuple[tuple[str, int], ...]] = {
+    Unit.MS: (("d", DAY_MS), ("h", HOUR_MS), ("min", MINUTE_MS), ("s", 1000), ("ms", 1)),
+    Unit.BYTES: (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024), ("B", 1)),
+}
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
 _HUMAN = re.compile(r"([0-9]{1,20})\s*([A-Za-z]{1,3})", re.ASCII)
 _UNLIMITED = ("unlimited", "infinite", "forever")
@@ -249,6 +254,19 @@ def parse_human(name: str, text: str) -> str:
         known = ", ".join(_UNITS[definition.unit])
         raise InvalidConfig(f"{name}={text[:80]}: unknown unit {match[2]!r}, use one of {known}")
     return str(int(match[1]) * factor)
+
+
+def spell_human(name: str, text: str) -> str:
+    """A stored value as a person would write it (`30d`, `128MiB`, `unlimited`), such that `parse_human` gives it back."""
+    definition = definition_of(name)
+    if definition.unit is Unit.NONE or not _INTEGER.fullmatch(text):
+        return text
+    value = int(text)
+    if value == -1 and definition.least < 0:
+        return _UNLIMITED[0]
+    spellings = _SPELLINGS[definition.unit]
+    unit = next((unit for unit, factor in spellings if value > 0 and value % factor == 0), spellings[-1][0])
+    return text if value <= 0 or value == LONG_MAX else f"{value // dict(spellings)[unit]}{unit}"
 
 
 def parse_value(name: str, text: str) -> Value:

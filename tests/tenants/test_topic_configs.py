@@ -10,6 +10,7 @@ from coldstream.tenants.topic_configs import (
     canonical,
     parse_human,
     resolve,
+    spell_human,
     to_text,
     validate,
 )
@@ -160,3 +161,24 @@ def test_asking_to_keep_more_locally_than_in_total_is_refused() -> None:
     validate({"local.retention.ms": str(10 * DAY_MS)}, {"retention.ms": str(30 * DAY_MS)})
     with pytest.raises(InvalidConfig):
         validate({"local.retention.ms": str(2 * DAY_MS)}, {"retention.ms": str(DAY_MS)})
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "spelled"),
+    [
+        ("retention.ms", "604800000", "7d"),
+        ("retention.ms", "5400000", "90min"),
+        ("retention.ms", "1001", "1001ms"),
+        ("retention.ms", "-1", "unlimited"),
+        ("local.retention.ms", "-2", "-2"),
+        ("retention.bytes", str(3 * 2**30), "3GiB"),
+        ("max.message.bytes", "1000", "1000B"),
+        ("min.compaction.lag.ms", "0", "0"),
+        ("flush.ms", str(LONG_MAX), str(LONG_MAX)),
+        ("min.insync.replicas", "1", "1"),
+        ("cleanup.policy", "delete", "delete"),
+    ],
+)
+def test_a_stored_value_is_spelled_as_people_would(name: str, stored: str, spelled: str) -> None:
+    assert spell_human(name, stored) == spelled
+    assert canonical(name, parse_human(name, spelled)) == stored
