@@ -257,7 +257,7 @@ def parse_human(name: str, text: str) -> str:
 
 
 def spell_human(name: str, text: str) -> str:
-    """A stored value as a person would write it (`30d`, `128MiB`, `unlimited`), such that `parse_human` gives it back."""
+    """A stored value as a person would write it (`30d`, `128MiB`, `unlimited`), for `parse_human` to give it back."""
     definition = definition_of(name)
     if definition.unit is Unit.NONE or not _INTEGER.fullmatch(text):
         return text
