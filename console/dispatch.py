@@ -26,6 +26,8 @@ from .middleware import OPERATION, request_id_of
 from .operations import PARAMETERS, Call, Caller, Operation, Place, Services
 
 _PATTERNS = {name: re.compile(pattern, re.ASCII) for name, pattern in PARAMETERS.items()}
+PASSWORD_FIRST = "password_first"  # noqa: S105 - an error's code
+WITH_A_TEMPORARY_PASSWORD = frozenset({"show_me", "change_password"})
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -55,6 +57,7 @@ def endpoint(operation: Operation, services: Services) -> Endpoint:
         place = Place()
         try:
             caller = await authenticate(services.database, services.cookies, request)
+            check_password_is_own(caller, operation.name in WITH_A_TEMPORARY_PASSWORD)
             call = await authorised_call(services, caller, operation.needs, request)
             place = call.place
             arguments: list[Any] = []
@@ -78,6 +81,12 @@ def endpoint(operation: Operation, services: Services) -> Endpoint:
         return Response(content, operation.status, headers, media_type="application/json", background=noted)
 
     return handle
+
+
+def check_password_is_own(caller: Caller, allowed: bool) -> None:
+    """A session opened with a password that somebody gave out is for choosing another. Raises Failure."""
+    if caller.session is not None and caller.member.password_temporary and not allowed:
+        raise Failure(403, PASSWORD_FIRST, "this password was given to you by somebody: choose one of your own first")
 
 
 def failure_of(error: TenancyError, caller: Caller, place: Place) -> Failure:

@@ -13,7 +13,7 @@ from .operations import PARAMETERS, Operation
 REASONS = {
     400: "The request cannot be read",
     401: "No valid token",
-    403: "A limit of the namespace, or a request from another site's page",
+    403: "Not allowed: a limit of the namespace, another site's page, a temporary password not changed yet",
     404: "Nothing there, or nothing that this token may see",
     409: "The state of things does not allow it",
     413: "The body is too large",
@@ -64,8 +64,7 @@ def possible_statuses(operation: Operation) -> list[int]:
         statuses |= {422}
     if "{" in operation.path or operation.needs is not None:
         statuses |= {404}
-    if operation.method != "GET":
-        statuses |= {403}  # a session's request that comes from another site
+    statuses |= {403}  # a session's change asked for by another site's page, or a temporary password not changed yet
     return sorted(statuses)
 
 
@@ -76,9 +75,10 @@ def _described(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         for name in re.findall(r"{(\w+)}", operation.path)
     ]
     if operation.query is not None:
+        described_query = schemas[operation.query.__name__]
         parameters += [
-            {"name": name, "in": "query", "required": False, "schema": schema}
-            for name, schema in schemas[operation.query.__name__]["properties"].items()
+            {"name": name, "in": "query", "required": name in described_query.get("required", ()), "schema": schema}
+            for name, schema in described_query["properties"].items()
         ]
     if parameters:
         described["parameters"] = parameters

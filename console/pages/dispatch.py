@@ -20,7 +20,7 @@ from ...tenants.errors import TenancyError
 from ...tenants.sessions import CONFIRMED_MS, confirm_session
 from .. import failures
 from ..authentication import authenticate
-from ..dispatch import authorised_call, failure_of, note_use
+from ..dispatch import PASSWORD_FIRST, authorised_call, check_password_is_own, failure_of, note_use
 from ..failures import Failure
 from ..middleware import OPERATION, request_id_of
 from ..operations import Call, Caller, Place, Services
@@ -113,6 +113,7 @@ def carry_out(action: Action, services: Services) -> Endpoint:
             caller = await authenticate(services.database, services.cookies, request)
             if caller.session is None:
                 raise Failure(403, "not_allowed", "forms are for signed-in browsers", "programs use the HTTP API")
+            check_password_is_own(caller, action.name == "change_password")
             fields = await read_form(request)
             call = await authorised_call(services, caller, action.needs, request)
             place = call.place
@@ -182,8 +183,7 @@ async def _confirmed(services: Services, call: Call, fields: Fields, request: Re
 
 
 async def _visit(services: Services, caller: Caller, page: Page, request: Request) -> Visit:
-    if caller.member.password_temporary and page.name != "password" and caller.session is not None:
-        raise Failure(303, "password_first", "choose a password of your own first")
+    check_password_is_own(caller, page.name == "password")
     call = await authorised_call(services, caller, page.needs, request)
     given = dict(request.query_params)
     twin = f"{request.url.path}.json" + (f"?{request.url.query}" if given else "")
@@ -241,7 +241,7 @@ async def _shown_again(
 
 
 def _failed(services: Services, caller: Caller | None, request: Request, failure: Failure) -> Response:
-    if failure.status == 303:
+    if failure.code == PASSWORD_FIRST:
         return RedirectResponse("/profile/password", 303, {"Cache-Control": "no-store"})
     if failure.status == 401 and "authorization" not in request.headers:
         response = RedirectResponse(_sign_in_first(request), 303, {"Cache-Control": "no-store"})
