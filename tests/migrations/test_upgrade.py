@@ -8,18 +8,37 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from coldstream.migrations.upgrade import HEAD, alembic_config, current_is_head, metadata, upgrade
+from coldstream.tenants import audit
+from coldstream.tenants.access_tokens import verify_token
 from coldstream.tenants.database import Database, engine_url, prepare_sqlite
 from coldstream.tenants.database_url import parse_database_url
 from coldstream.tenants.errors import DatabaseUnfit, InvalidDatabaseUrl
+from coldstream.tenants.keys import TokenKind, new_token
+from coldstream.tenants.member_grants import grant_role
+from coldstream.tenants.members import Preferences, list_members
+from coldstream.tenants.rights import MemberRole
+from coldstream.tenants.sessions import open_session
 from coldstream.tests.postgres_server import KINDS, empty_postgresql
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Uuid, column, create_engine, table, text
 from sqlalchemy.ext.asyncio import create_async_engine
+
+AUDITED = {
+    "at_ms": 1,
+    "actor_kind": "system",
+    "actor_id": "coldstream",
+    "actor_name": "coldstream",
+    "action": "tenant.create",
+    "object_kind": "tenant",
+    "object_name": "acme",
+}
 
 
 @pytest.fixture(params=KINDS)
@@ -72,6 +91,81 @@ def test_checks_and_partial_indexes_are_the_models_on_postgresql_too() -> None:
         expected = set(_ask(models, query))
         assert {row for row in _ask(migrated, query) if "alembic" not in row[0]} == expected
         assert len(expected) > 10
+
+
+def test_a_database_of_the_first_release_keeps_what_is_in_it(empty_url: str) -> None:
+    """Two members, one with a token, and what was audited: all there after the upgrade, and usable."""
+    _at_first_revision(empty_url)
+    token = new_token(TokenKind.TOKEN)
+    digest = {"secret_sha256": token.digest}
+    tenant_id, joe, ann = uuid4(), uuid4(), uuid4()
+
+    rows: list[tuple[str, dict[str, Any]]] = [
+        ("tenants", {"id": tenant_id, "name": "acme", "created_at_ms": 1}),
+        ("members", {"id": joe, "name": "joe", "password_hash": "?", "platform_admin": True, "created_at_ms": 1}),
+        ("members", {"id": ann, "name": "ann", "platform_admin": False, "created_at_ms": 2, "disabled_at_ms": 3}),
+        ("access_tokens", {"id": token.id, "member_id": joe, "name": "ci", "created_at_ms": 1, **digest}),
+        ("audit", {"id": uuid4(), "tenant_id": tenant_id, "object_id": str(tenant_id), **AUDITED}),
+    ]
+
+    def fill(connection: Connection) -> None:
+        for name, values in rows:
+            columns = [column(key, Uuid() if isinstance(value, UUID) else None) for key, value in values.items()]
+            connection.execute(table(name, *columns).insert(), values)
+
+    _on(empty_url, fill)
+    assert not current_is_head(empty_url)
+    assert upgrade(empty_url)
+    assert current_is_head(empty_url)
+
+    async def look() -> None:
+        db = Database.open(empty_url)
+        try:
+            assert (await verify_token(db, token.text)).id == joe
+            async with db.write() as session:
+                first, second = await list_members(session)
+                assert (first.id, first.disabled, first.platform_admin) == (ann, True, False)
+                assert (second.has_password, second.password_temporary) == (True, False)
+                assert second.preferences == Preferences()
+                actor = second.actor
+                await grant_role(session, actor, "acme", "ann", MemberRole.DEVELOPER)
+                await open_session(session, second, address="192.0.2.1", user_agent="Browser/1")
+                actions = [entry.action for entry in await audit.entries(session, tenant_id=tenant_id)]
+                assert actions == ["member.grant_role", "tenant.create"]
+        finally:
+            await db.dispose()
+
+    asyncio.run(look())
+
+
+def test_a_process_of_the_first_release_may_still_write_while_this_one_runs(empty_url: str) -> None:
+    upgrade(empty_url)
+    insert = "INSERT INTO members (id, name, platform_admin, created_at_ms) VALUES (:id, 'late', :no, 1)"
+    _on(empty_url, lambda connection: connection.execute(text(insert), {"id": uuid4().hex, "no": False}))
+
+    async def look() -> None:
+        db = Database.open(empty_url)
+        async with db.read() as session:
+            (late,) = await list_members(session)
+        await db.dispose()
+        assert (late.preferences, late.password_temporary, late.has_password) == (Preferences(), False, False)
+
+    asyncio.run(look())
+
+
+def test_an_upgrade_that_breaks_off_leaves_the_release_before(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _at_first_revision(empty_url)
+    from alembic import op
+
+    def break_off(*_: object, **__: object) -> None:
+        raise OSError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(op, "drop_index", break_off)  # almost the last step of the second revision
+        with pytest.raises(OSError, match="power cut"):
+            upgrade(empty_url)
+    assert _ask(empty_url, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert upgrade(empty_url)
 
 
 def test_many_processes_may_ask_at_once(empty_url: str) -> None:
@@ -143,6 +237,13 @@ def test_a_url_that_names_no_database_is_refused(url: str) -> None:
     for ask in (upgrade, current_is_head, Database.open):
         with pytest.raises(InvalidDatabaseUrl):
             ask(url)
+
+
+def _at_first_revision(url: str) -> None:
+    parsed = parse_database_url(url)
+    if parsed.path is not None:
+        parsed.path.parent.mkdir(parents=True, exist_ok=True)
+    _on(url, lambda connection: command.upgrade(alembic_config(connection), "0001"))
 
 
 def _on(url: str, work: Any) -> Any:

@@ -233,5 +233,15 @@ def test_a_role_of_a_later_release_gives_nothing_and_breaks_nothing(url: str) ->
             assert await shown(session) == ["joe: viewer-metadata in acme"]
         assert access.allows(Right.NAMESPACE_VIEW, world.tenant_id, world.namespace_id)
         assert not access.allows(Right.AUDIT_VIEW, world.tenant_id)
+        async with world.db.write() as session:  # unknown here, but a right elsewhere all the same
+            await members(session, "admin-of-acme")
+            await grant_role(session, ACTOR, "acme", "admin-of-acme", ADMIN)
+            access = await load_access(session, await get_member(session, "admin-of-acme"))
+            await check_may_administer(session, access, "joe")
+            await create_tenant(session, ACTOR, "other")
+            await grant_role(session, ACTOR, "other", "joe", AUDITOR)
+            await session.execute(text("UPDATE member_grants SET role = 'astronaut' WHERE role = 'auditor'"))
+            with pytest.raises(Conflict):
+                await check_may_administer(session, access, "joe")
 
     in_world(url, scenario)
