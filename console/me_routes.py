@@ -42,16 +42,16 @@ async def alter_me(call: Call, body: schemas.AlterMe) -> schemas.Me:
 
 
 async def change_password(call: Call, body: schemas.ChangePassword) -> None:
-    await with_new_password(call, body.old, body.new)
+    await with_new_password(call, body.old, body.new, but=None)
 
 
-async def with_new_password(call: Call, old: str | None, new: str) -> None:
-    """Keeps the session that asks and ends the member's others. Raises Failure, TenancyError."""
+async def with_new_password(call: Call, old: str | None, new: str, *, but: str | None) -> None:
+    """Ends the member's sessions, except that of the cookie `but`. Raises Failure, TenancyError."""
     origin = f"member {call.member.id}"
-    if (wait_ms := call.services.sign_ins.wait_ms(call.member.name, origin, call.services.monotonic_ms())) > 0:
+    if (wait_ms := call.services.sign_ins.attempt(call.member.name, origin, call.services.monotonic_ms())) > 0:
         raise Failure(429, "too_many_attempts", f"too many attempts: try again in {-(-wait_ms // 1000)} s")
     try:
-        await members.change_password(call.database, call.actor, call.member.id, old, new, but=call.caller.cookie)
+        await members.change_password(call.database, call.actor, call.member.id, old, new, but=but)
     except AuthenticationFailed:
         call.services.sign_ins.failed(call.member.name, origin, call.services.monotonic_ms())
         raise Failure(403, "wrong_password", "the present password is not right") from None
@@ -137,7 +137,7 @@ OPERATIONS = (
         name="change_password",
         method="POST",
         path="/api/v1/me/password",
-        summary="Choose another password; the member's other sessions end",
+        summary="Choose another password; all sessions of the member end",
         handler=change_password,
         needs=None,
         body=schemas.ChangePassword,

@@ -58,7 +58,7 @@ class AlterMe(Request):
 
 
 class ChangePassword(Request):
-    """`old` is the present password. All other sessions of the member end."""
+    """`old` is the present password. All sessions of the member end."""
 
     old: Annotated[str, Meta(min_length=1, max_length=1024)]
     new: Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -279,6 +279,7 @@ class KeyView(Answer):
     tenant: str
     namespace: str
     service_account: str
+    service_account_id: str
     role: str
     topic_pattern: str
     group_pattern: str
@@ -326,10 +327,14 @@ class ConsoleToken(Answer):
 
 
 class AuditFilter(Request):
-    """Of one namespace (`tenant` and `namespace`), or of the whole platform; the newest first, `before` continues."""
+    """Of one namespace (`tenant` and `namespace`), of a tenant with its namespaces, or of the whole platform; what fits
+    every filter given, the newest first. `actor` is a name; `before` continues."""
 
     tenant: Name | UnsetType = UNSET
     namespace: Name | UnsetType = UNSET
+    object_kind: Name | UnsetType = UNSET
+    object_id: Name | UnsetType = UNSET
+    actor: Name | UnsetType = UNSET
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | UnsetType = UNSET
 
@@ -343,6 +348,8 @@ class AuditView(Answer):
     object_kind: str
     object_id: str
     object_name: str
+    tenant_id: str | None
+    namespace_id: str | None
     before: dict[str, Any] | None
     after: dict[str, Any] | None
 

@@ -122,6 +122,8 @@ def carry_out(action: Action, services: Services) -> Endpoint:
                 new_cookie, call = await _confirmed(services, call, fields, request)
                 visit = replace(visit, call=call)
             response = _outcome(visit, action, await action.handler(visit, fields))
+            if action.renews_session:
+                new_cookie, _ = await _renewed(services, call)
         except Refused as refused:
             assert visit is not None, "handlers refuse after the visit was made"
             response = await _shown_again(services, action, visit, fields, refused.errors, 422, request)
@@ -174,9 +176,14 @@ def needs_password(visit: Visit) -> bool:
 
 async def _confirmed(services: Services, call: Call, fields: Fields, request: Request) -> tuple[str, Call]:
     """A new session id for who has just given the password again. Raises Refused."""
+    await check_password(services, request, call.member.name, fields.secret("password"), "password")
+    return await _renewed(services, call)
+
+
+async def _renewed(services: Services, call: Call) -> tuple[str, Call]:
+    """A new id for the session whose member has just proven the password."""
     cookie = call.caller.cookie
     assert cookie is not None, "a session has a cookie"
-    await check_password(services, request, call.member.name, fields.secret("password"), "password")
     async with services.database.write() as session:
         opened = await confirm_session(session, cookie)
     return opened.cookie, replace(call, caller=replace(call.caller, session=opened.entry, cookie=opened.cookie))

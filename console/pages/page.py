@@ -82,6 +82,7 @@ class Action:
     """A form's POST. `page` is shown again, with what was typed, when it is refused.
 
     `dangerous`: asks for the password again when that was not given for CONFIRMED_MS (tenants/sessions.py).
+    `renews_session`: what it does proves the password, and gives the session a new id.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Action:
     handler: Callable[[Visit, "Fields"], Awaitable["Redirect | Shown"]]
     needs: Right | None
     dangerous: bool = False
+    renews_session: bool = False
 
     def url(self, **parameters: Any) -> str:
         return address(self.path, **parameters)

@@ -65,7 +65,7 @@ async def change_password(visit: Visit, fields: Fields) -> Redirect:
         raise Refused({"new_password_again": "The two do not match."})
     old = None if visit.member.password_temporary else fields.secret("old_password")
     try:
-        await me_routes.with_new_password(visit.call, old, new)
+        await me_routes.with_new_password(visit.call, old, new, but=visit.call.caller.cookie)
     except Failure as failure:
         raise Refused({"old_password": failure.message}) from None
     return Redirect(PROFILE.url(), "password-changed")
@@ -138,7 +138,14 @@ SESSIONS = Page(
 PAGES = (PROFILE, PASSWORD, TOKENS, SESSIONS)
 ACTIONS = (
     Action(name="save_profile", path="/profile", page=PROFILE, handler=save_profile, needs=None),
-    Action(name="change_password", path="/profile/password", page=PASSWORD, handler=change_password, needs=None),
+    Action(
+        name="change_password",
+        path="/profile/password",
+        page=PASSWORD,
+        handler=change_password,
+        needs=None,
+        renews_session=True,
+    ),
     Action(name="create_token", path="/profile/tokens", page=TOKENS, handler=create_token, needs=None, dangerous=True),
     Action(
         name="revoke_token",

@@ -18,6 +18,7 @@ from ...tenants.member_entry import MemberEntry
 from ...tenants.members import verify_password
 from ...tenants.passwords import Lane
 from ...tenants.sessions import OpenedSession, end_session, open_session
+from ...tenants.sign_in_limits import origin_of
 from .. import cross_site
 from ..failures import Failure, of_tenancy
 from ..middleware import OPERATION, request_id_of
@@ -53,7 +54,7 @@ def routes(services: Services) -> list[Route]:
 async def check_password(services: Services, request: Request, name: str, password: str, field: str) -> MemberEntry:
     """Whose name and password these are. Raises Refused under `field`, for every reason in the same words."""
     origin = _origin(services, request, name)
-    wait_ms = services.sign_ins.wait_ms(name, origin, services.monotonic_ms())
+    wait_ms = services.sign_ins.attempt(name, origin, services.monotonic_ms())
     if wait_ms > 0:
         raise Refused({field: f"Too many attempts. Try again in {-(-wait_ms // 1000)} s."})
     try:
@@ -150,4 +151,4 @@ def _lane(origin: str) -> Lane:
 
 def _origin(services: Services, request: Request, name: str) -> str:
     device = services.cookies.device_of(request.cookies, name)
-    return f"device {device}" if device else (request.client.host if request.client else "unknown")
+    return f"device {device}" if device else origin_of(request.client.host if request.client else "")

@@ -146,6 +146,9 @@ def test_a_temporary_password_has_to_be_changed_first(tmp_path: Path) -> None:
         assert other.headers["location"] == "/profile/password"
         changed = await world.http.post("/profile/password", data=fields, headers=cookie | OUR_PAGE)
         assert changed.headers["location"] == "/profile?notice=password-changed"
-        assert (await world.http.get("/profile", headers=cookie)).status_code == 200
+        renewed = {"Cookie": f"coldstream_session={changed.cookies['coldstream_session']}"}
+        world.http.cookies.clear()
+        assert (await world.http.get("/profile", headers=renewed)).status_code == 200
+        assert (await world.http.get("/profile", headers=cookie)).status_code == 303, "the old id is worth nothing now"
 
     in_world(tmp_path, scenario)
