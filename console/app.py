@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from .. import __version__
 from ..tenants.database import Database
 from ..tenants.sign_in_limits import SignInLimits
-from . import key_routes, me_routes, platform_routes, tenant_routes, topic_routes
+from . import grant_routes, key_routes, me_routes, member_routes, platform_routes, tenant_routes, topic_routes
 from .config import ConsoleConfig
 from .cookies import Cookies
 from .dispatch import routes_of
@@ -29,6 +29,8 @@ from .sampler import Sampler
 OPERATIONS: tuple[Operation, ...] = (
     *me_routes.OPERATIONS,
     *platform_routes.OPERATIONS,
+    *member_routes.OPERATIONS,
+    *grant_routes.OPERATIONS,
     *tenant_routes.OPERATIONS,
     *topic_routes.OPERATIONS,
     *key_routes.OPERATIONS,

@@ -23,6 +23,7 @@ def key_view(key: key_service.KeyEntry, namespace: NamespaceEntry, now_ms: int) 
         tenant=namespace.tenant,
         namespace=namespace.name,
         service_account=key.service_account,
+        service_account_id=str(key.service_account_id),
         role=key.role,
         topic_pattern=key.topic_pattern,
         group_pattern=key.group_pattern,

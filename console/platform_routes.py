@@ -1,17 +1,22 @@
 """What belongs to no single tenant: jobs, and the audit log."""
 
+from typing import TypeVar
 from uuid import UUID
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..tenants import audit
 from ..tenants.errors import InvalidArgument
 from ..tenants.jobs import JobEntry, get_job
 from ..tenants.rights import Right
 from ..tenants.scope import namespace_scope
+from ..tenants.tenancy import get_tenant
 from . import schemas
 from .operations import Call, Operation
 from .schemas import time_of, time_of_or_none
+
+T = TypeVar("T")
 
 
 def job_view(job: JobEntry) -> schemas.JobView:
@@ -35,21 +40,20 @@ async def show_job(call: Call) -> schemas.JobView:
 
 
 async def list_audit(call: Call, query: schemas.AuditFilter) -> schemas.AuditList:
-    if (query.tenant is UNSET) != (query.namespace is UNSET):
-        raise InvalidArgument("tenant and namespace belong together: give both, or neither for the whole platform")
+    if query.tenant is UNSET and query.namespace is not UNSET:
+        raise InvalidArgument("a namespace is named with its tenant: give both, or the tenant alone, or neither")
     async with call.database.read() as session:
-        namespace_id = None
-        if query.tenant is not UNSET and query.namespace is not UNSET:
-            namespace = (await namespace_scope(session, query.tenant, query.namespace)).entry
-            call.require(Right.AUDIT_VIEW, namespace.tenant_id, namespace.id)
-            namespace_id = namespace.id
-        else:
-            call.require(Right.AUDIT_VIEW)
+        tenant_id, namespace_id = await _place(session, query)
+        call.require(Right.AUDIT_VIEW, tenant_id, namespace_id)
         rows = await audit.entries(
             session,
+            tenant_id=tenant_id,
             namespace_id=namespace_id,
+            object_kind=_given(query.object_kind),
+            object_id=_given(query.object_id),
+            actor_name=_given(query.actor),
             limit=query.limit,
-            before_seq=None if query.before is UNSET else query.before,
+            before_seq=_given(query.before),
         )
     return schemas.AuditList(
         entries=[
@@ -62,12 +66,28 @@ async def list_audit(call: Call, query: schemas.AuditFilter) -> schemas.AuditLis
                 object_kind=row.object_kind,
                 object_id=row.object_id,
                 object_name=row.object_name,
+                tenant_id=None if row.tenant_id is None else str(row.tenant_id),
+                namespace_id=None if row.namespace_id is None else str(row.namespace_id),
                 before=row.before,
                 after=row.after,
             )
             for row in rows
         ]
     )
+
+
+async def _place(session: AsyncSession, query: schemas.AuditFilter) -> tuple[UUID | None, UUID | None]:
+    """Ids of the tenant and the namespace asked about. Raises NotFound."""
+    if query.tenant is UNSET:
+        return None, None
+    if query.namespace is UNSET:
+        return (await get_tenant(session, query.tenant)).id, None
+    namespace = (await namespace_scope(session, query.tenant, query.namespace)).entry
+    return namespace.tenant_id, namespace.id
+
+
+def _given(value: T | UnsetType) -> T | None:
+    return None if value is UNSET else value
 
 
 OPERATIONS = (

@@ -138,6 +138,12 @@ async def list_service_accounts(call: Call) -> schemas.ServiceAccountList:
     )
 
 
+async def delete_service_account(call: Call) -> None:
+    async with call.database.write() as session:
+        scope = await scope_of(session, call)
+        await tenancy.delete_service_account(session, call.actor, scope, call.path["account"])
+
+
 OPERATIONS = (
     Operation(
         name="list_tenants",
@@ -253,5 +259,15 @@ OPERATIONS = (
         handler=list_service_accounts,
         needs=Right.NAMESPACE_VIEW,
         answer=schemas.ServiceAccountList,
+    ),
+    Operation(
+        name="delete_service_account",
+        method="DELETE",
+        path=f"{NAMESPACE}/service-accounts/{{account}}",
+        summary="Delete a service account; its keys are revoked, their live connections closed",
+        handler=delete_service_account,
+        needs=Right.KEYS_MANAGE,
+        answer=None,
+        status=204,
     ),
 )

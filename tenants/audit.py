@@ -63,6 +63,7 @@ async def entries(
     object_kind: str | None = None,
     object_id: str | None = None,
     actor_id: str | None = None,
+    actor_name: str | None = None,
     limit: int = 100,
     before_seq: int | None = None,
 ) -> Sequence[AuditEntry]:
@@ -76,7 +77,10 @@ async def entries(
         (AuditEntry.object_kind, object_kind),
         (AuditEntry.object_id, object_id),
         (AuditEntry.actor_id, actor_id),
+        (AuditEntry.actor_name, actor_name),
     )
+    if any("\0" in value for _, value in given if isinstance(value, str)):
+        return []  # nothing is called so, and PostgreSQL refuses to compare
     query = select(AuditEntry).where(*(column == value for column, value in given if value is not None))
     if before_seq is not None:
         query = query.where(AuditEntry.seq < before_seq)

@@ -25,6 +25,7 @@ from .models import (
     PARTITIONS_PER_TOPIC_MAX,
     TOPICS_MAX,
     AccessRule,
+    ApiKey,
     Namespace,
     RoleGrant,
     ServiceAccount,
@@ -229,12 +230,14 @@ async def find_service_account(scope: NamespaceScope, name: str) -> ServiceAccou
 
 
 async def delete_service_account(session: AsyncSession, actor: Actor, scope: NamespaceScope, name: str) -> None:
-    """Its keys stop working and its grants go. Raises NotFound."""
+    """Its keys are revoked and its grants go. Raises NotFound."""
     await bump(session, Counter.POLICY, Counter.REVOCATIONS)
     account = await find_service_account(scope, name)
     if account is None:
         raise NotFound(f"no service account {name[:100]!r} in {scope.path}")
     account.deleted_at_ms = await session_now_ms(session)
+    live_keys = (ApiKey.service_account_id == account.id) & ApiKey.revoked_at_ms.is_(None)
+    await session.execute(update(ApiKey).where(live_keys).values(revoked_at_ms=account.deleted_at_ms))
     await _drop_grants(session, scope.id, [str(account.id)])
     await record(session, actor, "service_account.delete", _account_subject(account, scope.entry))
 

@@ -143,7 +143,7 @@ def test_every_change_is_in_the_audit_log_with_who_made_it(tmp_path: Path) -> No
         ]
         older = await world.done("GET", f"/audit?limit=1&before={entries[0]['seq']}")
         assert [entry["seq"] for entry in older["entries"]] == [entries[1]["seq"]]
-        assert (await world.refused("GET", "/audit?tenant=default"))[:2] == (422, "invalid_argument")
+        assert (await world.refused("GET", "/audit?namespace=default"))[:2] == (422, "invalid_argument")
 
     in_world(tmp_path, scenario)
 

@@ -23,7 +23,7 @@ def may(who: str, needs: Right | None, path: str) -> bool:
         return False
     if who == "local":
         role = ROLES["developer"]
-        in_namespace = "{namespace}" in path or "{key_id}" in path
+        in_namespace = any(name in path for name in ("{namespace}", "{key_id}", "{job_id}"))
         return needs in rights_in_namespace(role) if in_namespace else needs is Right.TENANT_VIEW
     return needs in RIGHTS_OF[ROLES[who]]
 
