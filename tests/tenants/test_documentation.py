@@ -39,7 +39,8 @@ def test_members_roles_and_the_limits_of_signing_in_are_documented() -> None:
         f"after {IDLE_MS // hour_ms} hours without use, after {MAX_MS // (24 * hour_ms)} days",
         f"has {SESSIONS_MAX} others",
         f"more than {CONFIRMED_MS // minute_ms} minutes ago",
-        f"from {WAIT_MIN_MS // 1000} s to {WAIT_MAX_MS // 1000} s, and is forgotten after {FORGET_MS // minute_ms} minutes",
+        f"from {WAIT_MIN_MS // 1000} s to {WAIT_MAX_MS // 1000} s",
+        f"is forgotten after {FORGET_MS // minute_ms} minutes",
         f"has {ORIGIN_BURST} failures and one more every {ORIGIN_EVERY_MS // 1000} s",
     ):
         assert words in section, words
