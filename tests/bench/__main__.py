@@ -1,6 +1,6 @@
-"""`make bench`: first figures of speed, beside the prototype's.
+"""`make bench`: first figures of speed, beside the prototype's, and how long the console takes for its pages.
 
-    python -m coldstream.tests.bench [--repeats 3] [--only TEXT] [--pin] [--directory DIR]
+    python -m coldstream.tests.bench [--repeats 3] [--only TEXT|pages] [--pin] [--directory DIR]
 
 The client runs in a process of its own. Memory is warmed first. Medians are shown; runs beside a busy machine say so.
 Results go to bench-results/ as JSON. Nothing fails for being slow: these are figures, not tests.
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from coldstream.tests.bench import scenarios, startup
+from coldstream.tests.bench import pages, scenarios, startup
 from coldstream.tests.bench.machine import (
     Facts,
     bare_receive_s_per_gb,
@@ -272,7 +272,7 @@ def beside(figure: str, prototype: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", help="scenarios with this text in their name")
+    parser.add_argument("--only", help='scenarios with this text in their name, or "pages": those of the console alone')
     parser.add_argument("--pin", action="store_true", help="broker on CPU 0, client on CPU 1")
     parser.add_argument("--directory", type=Path, help="where the platform keeps its data (a temporary directory)")
     arguments = parser.parse_args()
@@ -287,6 +287,9 @@ def main() -> int:
         bare = Bare(bare_receive_s_per_gb(), page_cache_write_s_per_gb(directory), crc_us())
         console.print(str(bare), highlight=False)
         started = startup.measure(directory / "startup") if arguments.only is None else None
+        shown = pages.measure(directory / "pages") if arguments.only in (None, "pages") else []
+        if shown:
+            console.print(pages.table(shown))
         with PlatformProcess.started(directory / "platform", offload_interval_ms=3_600_000) as platform:
             bench = Bench(platform, arguments, console)
             bench.all()
@@ -304,6 +307,7 @@ def main() -> int:
         "facts": dataclasses.asdict(facts),
         "bare": dataclasses.asdict(bare),
         "startup": dataclasses.asdict(started) if started else None,
+        "pages": [dataclasses.asdict(page) for page in shown],
         "runs": {name: [dataclasses.asdict(run) for run in runs] for name, runs in bench.runs.items()},
         "pinned": arguments.pin,
     }
