@@ -16,8 +16,8 @@ class RetentionEffect:
 
     Attributes:
         segments_gone: Runs of offsets that go for good; one that both tiers hold counts once.
-        hot_bytes_gone: Size of the files that go for good.
-        cold_bytes_gone: Size of the objects that go for good.
+        bytes_gone_hot: Size of the files that go for good.
+        bytes_gone_cold: Size of the objects that go for good.
         local_bytes_evicted: Size of the files that leave local disk and can still be read from the object store.
     """
 
@@ -25,8 +25,8 @@ class RetentionEffect:
     log_start_after: int
     records_gone: int
     segments_gone: int
-    hot_bytes_gone: int
-    cold_bytes_gone: int
+    bytes_gone_hot: int
+    bytes_gone_cold: int
     local_bytes_evicted: int
 
 
@@ -41,8 +41,8 @@ def retention_effect(holding: Holding, config: LogConfig, now_ms: int) -> Retent
         log_start_after=after,
         records_gone=sum(part.end - max(part.base, before) for part in going),
         segments_gone=len(going),
-        hot_bytes_gone=hot_bytes(holding) - hot_bytes(left),
-        cold_bytes_gone=cold_bytes(holding) - cold_bytes(left),
+        bytes_gone_hot=hot_bytes(holding) - hot_bytes(left),
+        bytes_gone_cold=cold_bytes(holding) - cold_bytes(left),
         local_bytes_evicted=sum(segment.size_bytes for segment in left.sealed if segment.end <= evicted_below),
     )
 

@@ -17,6 +17,7 @@ from ...tenants import jobs
 from ...tenants.errors import LeaseLost
 from .job_run import JobFailed, JobKind, JobRun
 from .offload_job import OffloadJob
+from .preview_job import PreviewJob
 from .tiering import EXPECTED
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ REPORT_EVERY_S = 1.0  # of what changed
 RENEW_EVERY_S = 20.0  # of the lease, whatever changed
 RETRY_S = 1.0
 RELEASE_S_MAX = 1.0
+PRUNE_EVERY_S = 600.0
 
 
 def job_kinds(services: "Services") -> Mapping[str, JobKind]:
     """What this broker can do, by the name of its kind."""
     return {
         jobs.OFFLOAD: OffloadJob(services),
+        jobs.PREVIEW: PreviewJob(services),
     }
 
 
@@ -57,6 +60,15 @@ class BrokerJobs:
         async with asyncio.TaskGroup() as lanes:
             for kind in self._kinds:
                 lanes.create_task(self._run_kind(kind), name=f"{kind} jobs")
+            lanes.create_task(self._prune(), name="job pruning")
+
+    async def _prune(self) -> None:
+        while True:
+            try:
+                await jobs.prune_jobs(self._services.database)
+            except Exception as error:
+                log.warning("old jobs cannot be forgotten", extra={"error": repr(error)})
+            await asyncio.sleep(PRUNE_EVERY_S)
 
     async def _run_kind(self, kind: str) -> None:
         owner, wanted = f"broker-{self._services.broker_id}", self._wanted[kind]

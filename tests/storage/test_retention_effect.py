@@ -21,8 +21,8 @@ def test_what_both_tiers_hold_goes_once_as_records_and_twice_as_bytes() -> None:
         log_start_after=10,
         records_gone=6,
         segments_gone=1,
-        hot_bytes_gone=100,
-        cold_bytes_gone=60,
+        bytes_gone_hot=100,
+        bytes_gone_cold=60,
         local_bytes_evicted=0,
     )
 
@@ -31,13 +31,13 @@ def test_what_only_leaves_the_local_disk_is_told_apart_from_what_goes() -> None:
     cold = [Piece(0, 10, max_timestamp_ms=0), Piece(10, 20, max_timestamp_ms=NOW_MS - 5000), Piece(20, 30)]
     holding = Holding(log_start=0, durable=100, cold=cold, sealed=cold)
     told = effect(holding, retention_ms=10_000, local_retention_ms=1000)
-    assert (told.log_start_after, told.hot_bytes_gone, told.local_bytes_evicted) == (10, 100, 100)
+    assert (told.log_start_after, told.bytes_gone_hot, told.local_bytes_evicted) == (10, 100, 100)
 
 
 def test_everything_goes_with_the_active_segment() -> None:
     holding = Holding(log_start=0, durable=30, sealed=pieces(10, 20, age_ms=5000), active=Piece(20, 30, 7, 0))
     told = effect(holding, retention_ms=1000)
-    assert (told.log_start_after, told.records_gone, told.segments_gone, told.hot_bytes_gone) == (30, 30, 3, 207)
+    assert (told.log_start_after, told.records_gone, told.segments_gone, told.bytes_gone_hot) == (30, 30, 3, 207)
 
 
 def test_offsets_that_nobody_holds_are_no_records() -> None:
@@ -56,8 +56,8 @@ def test_a_configuration_that_lets_nothing_go_has_no_effect() -> None:
         log_start_after=7,
         records_gone=0,
         segments_gone=0,
-        hot_bytes_gone=0,
-        cold_bytes_gone=0,
+        bytes_gone_hot=0,
+        bytes_gone_cold=0,
         local_bytes_evicted=0,
     )
 
@@ -85,4 +85,4 @@ def test_a_second_pass_finds_nothing_left_to_let_go(
     assert told.records_gone == told.log_start_after - told.log_start_before  # these offsets have no holes
     left = without_what_is_below(holding, told.log_start_after)
     again = retention_effect(left, config, NOW_MS)
-    assert (again.records_gone, again.hot_bytes_gone, again.cold_bytes_gone) == (0, 0, 0)
+    assert (again.records_gone, again.bytes_gone_hot, again.bytes_gone_cold) == (0, 0, 0)
