@@ -25,6 +25,8 @@ class LogConfig:
     compression: str = "producer"
     delete_retention_ms: int = 86_400_000
     min_compaction_lag_ms: int = 0
+    max_compaction_lag_ms: int = 2**63 - 1
+    min_cleanable_dirty_ratio: float = 0.5
     index_interval_bytes: int = 4096
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from itertools import zip_longest
 
 from .batch import BatchHeader
 from .checkpoints import TEMPORARY_SUFFIX, decode_entries, encode_entries, read_file, replace_file
+from .compaction import CLEANED_SUFFIX
 from .disk import Disk
 from .epochs import EPOCHS_FILE, Epochs, decode_epochs, encode_epochs, truncated_to, with_epoch
 from .producers import Producers
@@ -205,7 +206,9 @@ class _Recovery:
         return f"{self.directory}/{name}"
 
     def _remove_leftovers(self) -> None:
-        for name in [name for name in self.names if name.endswith((TEMPORARY_SUFFIX, RECOVERING_SUFFIX))]:
+        for name in [
+            name for name in self.names if name.endswith((TEMPORARY_SUFFIX, RECOVERING_SUFFIX, CLEANED_SUFFIX))
+        ]:
             remove_if_there(self.disk, self._path(name))
             self.names.discard(name)
 

@@ -1,9 +1,9 @@
 """One segment of a partition's log: a file of batches, its two sparse indexes, and how much of it is durable.
 
 Always true: durable bytes <= written bytes <= size, and `size` counts batches that are queued but not yet written;
-offsets of a sealed segment are [base, end), whatever gap its last batch leaves; a sealed segment never changes.
-`durable` is one tuple, replaced as a whole, so that a reading thread sees a position and the offset that belongs to
-it.
+offsets of a sealed segment are [base, end), whatever gap its last batch leaves; a sealed segment never changes, though
+compaction may put another one into its place. `durable` is one tuple, replaced as a whole, so that a reading thread
+sees a position and the offset that belongs to it.
 """
 
 import os

@@ -1,7 +1,8 @@
 """The files beside a segment's `.log`: both indexes and the producer snapshot at its end.
 
 Always true: a sealed segment's snapshot is written last, all of them synced before the recovery point passes the
-segment; so a snapshot that exists vouches for the indexes, and any of the three can be made again from the log.
+segment; so a snapshot that exists vouches for the indexes that are there (compaction takes them away for a moment),
+and any of the three can be made again from the log.
 """
 
 import os
