@@ -9,7 +9,7 @@ from msgspec import UNSET
 from ..tenants import member_grants, members, tenant_members
 from ..tenants.errors import NotFound
 from ..tenants.member_grants import MemberGrantEntry
-from ..tenants.passwords import generated_password
+from ..tenants.passwords import generate_password
 from ..tenants.rights import RIGHTS_OF, MemberRole, Right
 from . import member_schemas as schemas
 from .failures import Failure
@@ -80,13 +80,13 @@ async def list_tenant_members(call: Call) -> schemas.TenantMemberList:
 
 async def create_tenant_member(call: Call, body: schemas.CreateTenantMember) -> schemas.NewTenantMember:
     role = _check_role(call, body.role)
-    password = generated_password()
+    password = await generate_password()
     async with call.database.write() as session:
-        member = await members.create_member(session, call.actor, body.name, password, temporary=True)
+        member = await members.create_member(session, call.actor, body.name, password)
         grant = await member_grants.grant_role(
             session, call.actor, call.path["tenant"], member.name, role, body.namespace
         )
-    return schemas.NewTenantMember(password=password, grant=grant_view(grant))
+    return schemas.NewTenantMember(password=password.text, grant=grant_view(grant))
 
 
 def _check_role(call: Call, name: schemas.MemberRoleName) -> MemberRole:

@@ -6,7 +6,7 @@ change the sign-in of those alone whose every role is in that tenant.
 
 from ..tenants import member_grants, members
 from ..tenants.member_entry import MemberEntry
-from ..tenants.passwords import generated_password
+from ..tenants.passwords import generate_password
 from ..tenants.rights import Right
 from . import member_schemas as schemas
 from .grant_routes import grant_view
@@ -33,12 +33,12 @@ async def list_members(call: Call) -> schemas.MemberList:
 
 
 async def create_member(call: Call, body: schemas.CreateMember) -> schemas.NewMember:
-    password = generated_password()
+    password = await generate_password()
     async with call.database.write() as session:
         member = await members.create_member(
-            session, call.actor, body.name, password, platform_admin=body.platform_admin, temporary=True
+            session, call.actor, body.name, password, platform_admin=body.platform_admin
         )
-    return schemas.NewMember(password=password, member=member_view(member))
+    return schemas.NewMember(password=password.text, member=member_view(member))
 
 
 async def show_member(call: Call) -> schemas.MemberDetail:
@@ -72,10 +72,11 @@ async def delete_member(call: Call) -> None:
 
 
 async def reset_password(call: Call) -> schemas.NewPassword:
+    password = await generate_password()
     async with call.database.write() as session:
         member = await member_grants.check_may_administer(session, call.access, call.path["member"])
-        password = await members.reset_password(session, call.actor, member.name)
-    return schemas.NewPassword(member=member.name, password=password)
+        await members.reset_password(session, call.actor, member.name, password)
+    return schemas.NewPassword(member=member.name, password=password.text)
 
 
 OPERATIONS = (

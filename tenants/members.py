@@ -18,7 +18,7 @@ from .keys import AuthenticationFailed
 from .member_entry import MemberEntry, find_member, locked_member, member_subject
 from .models import AccessToken, Member, MemberGrant
 from .names import check_title
-from .passwords import Lane, check_password, generated_password, hash_password, password_matches
+from .passwords import GeneratedPassword, Lane, check_password, hash_password, password_matches
 from .preferences import Preferences, Theme, Times, time_zones
 from .sessions import end_sessions, find_session
 from .versions import Counter, bump
@@ -30,17 +30,20 @@ async def create_member(
     session: AsyncSession,
     actor: Actor,
     name: str,
-    password: str | None,
+    password: str | GeneratedPassword | None,
     *,
     platform_admin: bool = False,
-    temporary: bool = False,
 ) -> MemberEntry:
-    """Without a password the member can use tokens only; a `temporary` one must be changed at the first sign-in.
+    """Without a password the member can use tokens only; a generated one must be changed at the first sign-in.
 
+    Of any other this makes the hash, before it locks anything.
     Raises InvalidName, InvalidArgument, AlreadyExists, Busy.
     """
     check_title("member", name)
-    hashed = None if password is None else await hash_password(password)
+    if isinstance(password, GeneratedPassword):
+        hashed: str | None = password.hashed
+    else:
+        hashed = None if password is None else await hash_password(password)
     await bump(session, Counter.POLICY)
     if await find_member(session, name) is not None:
         raise AlreadyExists(f"member {name!r} already exists")
@@ -48,7 +51,7 @@ async def create_member(
         id=uuid4(),
         name=name,
         password_hash=hashed,
-        password_temporary=hashed is not None and temporary,
+        password_temporary=isinstance(password, GeneratedPassword),
         password_version=0,
         platform_admin=platform_admin,
         preferences={},
@@ -200,17 +203,14 @@ async def set_password(session: AsyncSession, actor: Actor, name: str, password:
     await record(session, actor, "member.set_password", member_subject(member))
 
 
-async def reset_password(session: AsyncSession, actor: Actor, name: str) -> str:
-    """A generated password to hand over, which the member must change at the next sign-in; ends their sessions.
+async def reset_password(session: AsyncSession, actor: Actor, name: str, password: GeneratedPassword) -> None:
+    """Gives the member a password to be handed over, which they must change at the next sign-in; ends their sessions.
 
-    Kept nowhere: show it once. Raises NotFound, Busy.
+    Raises NotFound.
     """
-    password = generated_password()
-    hashed = await hash_password(password)
     member = await locked_member(session, name)
-    await _set_password(session, member, hashed, temporary=True)
+    await _set_password(session, member, password.hashed, temporary=True)
     await record(session, actor, "member.reset_password", member_subject(member))
-    return password
 
 
 async def _set_password(

@@ -10,6 +10,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -50,9 +51,18 @@ async def password_matches(hashed: str | None, password: str, lane: Lane) -> boo
     return right and hashed is not None
 
 
-def generated_password() -> str:
-    """144 random bits, to be typed over by hand if need be."""
-    return secrets.token_urlsafe(18)
+@dataclass(frozen=True, slots=True)
+class GeneratedPassword:
+    """144 random bits, to be typed over by hand if need be, and their hash. `text` is kept nowhere: show it once."""
+
+    text: str = field(repr=False)
+    hashed: str = field(repr=False)
+
+
+async def generate_password() -> GeneratedPassword:
+    """Before the transaction that gives it to a member, which would hold its locks meanwhile. Raises Busy."""
+    text = secrets.token_urlsafe(18)
+    return GeneratedPassword(text, await hash_password(text))
 
 
 async def _in_lane(lane: Lane, work: Callable[[], R]) -> R:

@@ -15,6 +15,7 @@ from coldstream.tenants.member_grants import (
     revoke_role,
 )
 from coldstream.tenants.members import create_member, delete_member, get_member, reset_password
+from coldstream.tenants.passwords import generate_password
 from coldstream.tenants.rights import MemberRole, Right
 from coldstream.tenants.tenancy import create_namespace, create_tenant, delete_namespace, delete_tenant
 from coldstream.tenants.versions import versions
@@ -196,13 +197,13 @@ def test_rights_granted_while_a_password_is_reset_are_not_missed(url: str) -> No
             await grant_role(session, ACTOR, "acme", "joe", DEVELOPER)
             await grant_role(session, ACTOR, "acme", "admin-of-acme", ADMIN)
             access = await load_access(session, await get_member(session, "admin-of-acme"))
-        checked = asyncio.Event()
+        checked, given = asyncio.Event(), await generate_password()
 
         async def reset() -> None:
             async with world.db.write() as session:
                 await check_may_administer(session, access, "joe")
                 checked.set()
-                await reset_password(session, ACTOR, "joe")
+                await reset_password(session, ACTOR, "joe", given)
 
         async def grant() -> None:
             await checked.wait()

@@ -29,6 +29,7 @@ from coldstream.tenants.members import (
     set_preferences,
     verify_password,
 )
+from coldstream.tenants.passwords import generate_password
 from coldstream.tenants.scope import namespace_scope
 from coldstream.tenants.sessions import find_session, open_session
 from sqlalchemy import text
@@ -107,7 +108,7 @@ def test_members_sign_in_with_their_password(url: str) -> None:
     async def scenario(world: World) -> None:
         async with world.db.write() as session:
             await create_member(session, ACTOR, "joe", PASSWORD)
-            robot = await create_member(session, ACTOR, "robot", None, temporary=True)
+            robot = await create_member(session, ACTOR, "robot", None)
             with pytest.raises(AlreadyExists):
                 await create_member(session, ACTOR, "joe", PASSWORD)
             for name, password, error in (("a b", PASSWORD, InvalidName), ("jim", "short", InvalidArgument)):
@@ -189,11 +190,13 @@ def test_a_reset_password_is_shown_once_and_must_be_changed(url: str) -> None:
         async with world.db.write() as session:
             joe = await create_member(session, ACTOR, "joe", PASSWORD)
             before = (await open_session(session, joe, address="", user_agent="")).cookie
-            ann = await create_member(session, ACTOR, "ann", NEW, temporary=True)
+            ann = await create_member(session, ACTOR, "ann", await generate_password())
+        generated = await generate_password()
+        given = generated.text
         async with world.db.write() as session:
-            given = await reset_password(session, ACTOR, "joe")
+            await reset_password(session, ACTOR, "joe", generated)
             with pytest.raises(NotFound):
-                await reset_password(session, ACTOR, "nobody")
+                await reset_password(session, ACTOR, "nobody", generated)
         assert await refused(find_session(world.db, before)) == "unknown session"
         assert await refused(verify_password(world.db, "joe", PASSWORD)) == "wrong password"
         joe = await verify_password(world.db, "joe", given)
@@ -220,9 +223,10 @@ def test_a_member_without_a_password_gets_one_from_an_administrator_only(url: st
             robot = await create_member(session, ACTOR, "robot", None)
         with pytest.raises(Conflict, match="administrator"):
             await change_password(world.db, robot.actor, robot.id, None, NEW)
+        given = await generate_password()
         async with world.db.write() as session:
-            given = await reset_password(session, ACTOR, "robot")
-        assert (await verify_password(world.db, "robot", given)).has_password
+            await reset_password(session, ACTOR, "robot", given)
+        assert (await verify_password(world.db, "robot", given.text)).has_password
 
     in_world(url, scenario)
 

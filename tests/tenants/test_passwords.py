@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from coldstream.tenants import passwords
 from coldstream.tenants.errors import Busy, InvalidArgument
-from coldstream.tenants.passwords import WAITING_MAX, Lane, generated_password, hash_password, password_matches
+from coldstream.tenants.passwords import WAITING_MAX, Lane, generate_password, hash_password, password_matches
 
 RIGHT = "correct horse battery"
 
@@ -68,9 +68,14 @@ def test_a_password_too_short_or_too_long_is_refused_unhashed(length: int, hashi
     assert hashing.begun == 0
 
 
-def test_generated_passwords_are_long_and_never_the_same() -> None:
-    made = {generated_password() for _ in range(100)}
-    assert len(made) == 100 and {len(each) for each in made} == {24}
+def test_generated_passwords_are_long_never_the_same_and_not_to_be_read_by_accident() -> None:
+    async def scenario() -> None:
+        one, other = await generate_password(), await generate_password()
+        assert len(one.text) == len(other.text) == 24 and one.text != other.text
+        assert await password_matches(one.hashed, one.text, Lane.STRANGERS)
+        assert one.text not in repr(one) and one.hashed not in repr(one)
+
+    asyncio.run(scenario())
 
 
 def test_whoever_does_not_exist_costs_as_much_as_who_does() -> None:

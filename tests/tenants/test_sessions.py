@@ -17,6 +17,7 @@ from coldstream.tenants.members import (
     load_member,
     reset_password,
 )
+from coldstream.tenants.passwords import generate_password
 from coldstream.tenants.sessions import (
     CONFIRMED_MS,
     IDLE_MS,
@@ -227,9 +228,9 @@ def test_a_proof_is_worth_nothing_once_the_member_or_the_password_changed(url: s
     """Somebody proves a password, and it is changed, or the member disabled, before their session is opened."""
 
     async def scenario(world: World) -> None:
-        proven = await member(world)
+        proven, given = await member(world), await generate_password()
         async with world.db.write() as session:
-            await reset_password(session, ACTOR, "joe")
+            await reset_password(session, ACTOR, "joe", given)
         assert await reason_of(world, proven) == "password changed meanwhile"
         async with world.db.read() as session:
             proven = await load_member(session, proven.id)
@@ -255,9 +256,11 @@ def test_a_session_opened_while_the_password_changes_does_not_outlive_it(url: st
     async def scenario(world: World) -> None:
         other = Database.open(url, clock=lambda: world.now_ms)
 
+        given = await generate_password()
+
         async def reset() -> None:
             async with other.write() as session:
-                await reset_password(session, ACTOR, "joe")
+                await reset_password(session, ACTOR, "joe", given)
 
         proven = await member(world)
         try:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from coldstream.tenants.actor import Actor
 from coldstream.tenants.members import create_member, disable_member, reset_password
+from coldstream.tenants.passwords import generate_password
 from coldstream.tests.console.browsing import FORM, OUR_PAGE
 from coldstream.tests.console.world import World, in_world
 
@@ -132,11 +133,12 @@ def test_behind_https_cookies_are_for_https_and_this_host_only(tmp_path: Path) -
 
 def test_a_temporary_password_has_to_be_changed_first(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
+        given = await generate_password()
         async with world.database.write() as session:
             await create_member(session, Actor.system(), "ada", PASSWORD)
-            given = await reset_password(session, Actor.system(), "ada")
+            await reset_password(session, Actor.system(), "ada", given)
         cookie = {
-            "Cookie": f"coldstream_session={cookies_of(await sign_in(world, 'ada', given))['coldstream_session']}"
+            "Cookie": f"coldstream_session={cookies_of(await sign_in(world, 'ada', given.text))['coldstream_session']}"
         }
         world.http.cookies.clear()
         for path in ("/profile", "/profile/tokens"):
