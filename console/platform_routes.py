@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ..tenants import audit
 from ..tenants.errors import InvalidArgument
 from ..tenants.jobs import JobEntry, get_job
+from ..tenants.models import AuditEntry
 from ..tenants.rights import Right
 from ..tenants.scope import namespace_scope
 from ..tenants.tenancy import get_tenant
@@ -34,6 +35,23 @@ def job_view(job: JobEntry) -> schemas.JobView:
     )
 
 
+def audit_view(row: AuditEntry) -> schemas.AuditView:
+    return schemas.AuditView(
+        seq=row.seq,
+        at=time_of(row.at_ms),
+        actor_kind=row.actor_kind,
+        actor=row.actor_name,
+        action=row.action,
+        object_kind=row.object_kind,
+        object_id=row.object_id,
+        object_name=row.object_name,
+        tenant_id=None if row.tenant_id is None else str(row.tenant_id),
+        namespace_id=None if row.namespace_id is None else str(row.namespace_id),
+        before=row.before,
+        after=row.after,
+    )
+
+
 async def show_job(call: Call) -> schemas.JobView:
     async with call.database.read() as session:
         return job_view(await get_job(session, UUID(call.path["job_id"])))
@@ -55,25 +73,7 @@ async def list_audit(call: Call, query: schemas.AuditFilter) -> schemas.AuditLis
             limit=query.limit,
             before_seq=_given(query.before),
         )
-    return schemas.AuditList(
-        entries=[
-            schemas.AuditView(
-                seq=row.seq,
-                at=time_of(row.at_ms),
-                actor_kind=row.actor_kind,
-                actor=row.actor_name,
-                action=row.action,
-                object_kind=row.object_kind,
-                object_id=row.object_id,
-                object_name=row.object_name,
-                tenant_id=None if row.tenant_id is None else str(row.tenant_id),
-                namespace_id=None if row.namespace_id is None else str(row.namespace_id),
-                before=row.before,
-                after=row.after,
-            )
-            for row in rows
-        ]
-    )
+    return schemas.AuditList(entries=[audit_view(row) for row in rows])
 
 
 async def _place(session: AsyncSession, query: schemas.AuditFilter) -> tuple[UUID | None, UUID | None]:
