@@ -15,11 +15,12 @@ SILENCE: Sequence[float] = array("f", bytes(4 * MINUTES))
 class MinuteCounts:
     """How much of something there was in each of the last 60 minutes, the running one included."""
 
-    __slots__ = ("_counts", "_minute")
+    __slots__ = ("_counts", "_minute", "_newest")
 
     def __init__(self) -> None:
         self._counts: array[float] | None = None  # the slot of a minute is its number modulo 60
-        self._minute = 0  # the newest one that was counted
+        self._minute = 0  # whose slot is the last
+        self._newest = 0  # the last one with a count
 
     def add(self, amount: float, from_ms: int, to_ms: int) -> None:
         """Count `amount`, which came somewhen after `from_ms` and until `to_ms`."""
@@ -27,6 +28,7 @@ class MinuteCounts:
             return
         first, last = from_ms // MINUTE_MS, to_ms // MINUTE_MS
         counts = self._turned_to(last)
+        self._newest = last
         span_ms = to_ms - from_ms
         if span_ms <= 0 or first == last:
             counts[last % MINUTES] += amount
@@ -38,7 +40,7 @@ class MinuteCounts:
     def until(self, now_ms: int) -> Sequence[float]:
         """The counts of 60 minutes, oldest first; the last is the one that `now_ms` is in."""
         minute = now_ms // MINUTE_MS
-        if self._counts is None or minute - self._minute >= MINUTES:
+        if self._counts is None or minute - self._newest >= MINUTES:
             self._counts = None
             return SILENCE
         counts = self._turned_to(minute)

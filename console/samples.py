@@ -81,8 +81,9 @@ class TopicSample:
 class NamespaceSample:
     """A namespace's topics, by id, as of one look; `groups` by name.
 
-    With `missing_because` something is not as it should be, in a sentence for the reader: topics and groups are then of
-    the last look that came off, at `as_of_ms`, or none when there was none yet (`as_of_ms` 0).
+    With `missing_because` something is not as it should be, in a sentence for the reader: topics are then of the last
+    look that came off, at `as_of_ms`, or none when there was none yet (`as_of_ms` 0); likewise groups, which can be
+    missing by themselves.
     """
 
     as_of_ms: int = 0
@@ -207,7 +208,7 @@ class NamespaceHistory:
         self.sample = NamespaceSample(
             now_ms,
             samples,
-            figures.groups or (),
+            self.sample.groups if figures.groups is None else figures.groups,
             activity,
             None if complete else "the broker does not answer for every partition yet",
             figures.groups_missing_because,
