@@ -3,11 +3,34 @@
 from starlette.routing import Route
 
 from ..operations import Services
-from . import components, dispatch, index, profile, sign_in, static_files
+from . import (
+    components,
+    dispatch,
+    home,
+    index,
+    namespace_settings,
+    namespaces,
+    profile,
+    sign_in,
+    static_files,
+    tenants,
+)
 from .page import Action, Page
 
-PAGES: tuple[Page, ...] = (*profile.PAGES,)
-ACTIONS: tuple[Action, ...] = (*profile.ACTIONS,)
+PAGES: tuple[Page, ...] = (
+    *profile.PAGES,
+    *home.PAGES,
+    *namespace_settings.PAGES,
+    *namespaces.PAGES,
+    *tenants.PAGES,
+)
+ACTIONS: tuple[Action, ...] = (
+    *profile.ACTIONS,
+    *home.ACTIONS,
+    *namespace_settings.ACTIONS,
+    *namespaces.ACTIONS,
+    *tenants.ACTIONS,
+)
 
 
 def routes(services: Services) -> list[Route]:
