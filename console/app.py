@@ -12,7 +12,16 @@ from starlette.types import ASGIApp
 from .. import __version__
 from ..tenants.database import Database
 from ..tenants.sign_in_limits import SignInLimits
-from . import grant_routes, key_routes, me_routes, member_routes, platform_routes, tenant_routes, topic_routes
+from . import (
+    grant_routes,
+    key_routes,
+    me_routes,
+    member_routes,
+    platform_routes,
+    preview_routes,
+    tenant_routes,
+    topic_routes,
+)
 from .config import ConsoleConfig
 from .cookies import Cookies
 from .dispatch import routes_of
@@ -33,6 +42,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *grant_routes.OPERATIONS,
     *tenant_routes.OPERATIONS,
     *topic_routes.OPERATIONS,
+    *preview_routes.OPERATIONS,
     *key_routes.OPERATIONS,
 )
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"

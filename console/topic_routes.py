@@ -96,9 +96,14 @@ async def show_topic(call: Call) -> schemas.TopicDetail:
     return topic_detail(entry, scope.entry, figures, missing_because)
 
 
-async def alter_topic(call: Call, body: schemas.AlterTopic) -> schemas.TopicView:
+def config_changes(body: schemas.AlterTopic) -> list[ConfigChange]:
+    """What the body asks for. Raises InvalidConfig."""
     changes = [ConfigChange(name, ConfigOperation.SET, text) for name, text in spelled_out(body.configs).items()]
-    changes += [ConfigChange(name, ConfigOperation.DELETE) for name in body.unset]
+    return changes + [ConfigChange(name, ConfigOperation.DELETE) for name in body.unset]
+
+
+async def alter_topic(call: Call, body: schemas.AlterTopic) -> schemas.TopicView:
+    changes = config_changes(body)
     async with call.database.write() as session:
         scope = await scope_of(session, call)
         entry = await scope.topic(call.path["topic"])
