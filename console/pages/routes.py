@@ -14,11 +14,17 @@ from . import (
     sign_in,
     static_files,
     tenants,
+    topic_create,
+    topic_overview,
+    topics,
 )
 from .page import Action, Page
 
 PAGES: tuple[Page, ...] = (
     *profile.PAGES,
+    *topics.PAGES,
+    *topic_create.PAGES,
+    *topic_overview.PAGES,
     *home.PAGES,
     *namespace_settings.PAGES,
     *namespaces.PAGES,
@@ -26,6 +32,8 @@ PAGES: tuple[Page, ...] = (
 )
 ACTIONS: tuple[Action, ...] = (
     *profile.ACTIONS,
+    *topic_create.ACTIONS,
+    *topic_overview.ACTIONS,
     *home.ACTIONS,
     *namespace_settings.ACTIONS,
     *namespaces.ACTIONS,
