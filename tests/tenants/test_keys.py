@@ -167,7 +167,7 @@ def test_suspended_and_deleted_owners_stop_their_keys_and_resuming_starts_them(u
         async with world.db.write() as session:
             scope = await namespace_scope(session, "acme", "shop")
             await delete_service_account(session, ACTOR, scope, "orders-service")
-        await expect("deleted")
+        await expect("revoked")
         async with world.db.write() as session:
             await delete_namespace(session, ACTOR, "acme", "shop")
         assert await reason(world, other.id, other.secret) == "deleted"
