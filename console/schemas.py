@@ -134,15 +134,18 @@ class DeleteParent(Request):
 
 
 class CreateNamespace(Request):
-    """`defaults` are topic configs for the namespace's topics."""
+    """`defaults` are topic configs for the namespace's topics. Limits are a platform administrator's to give."""
 
     name: Name
     auto_create_topics: bool = False
     defaults: Configs = {}
+    topics_max: Limit | None = None
+    partitions_max: Limit | None = None
+    partitions_per_topic_max: Annotated[int, Meta(ge=1, le=INT32_MAX)] | None = None
 
 
 class AlterNamespace(Request):
-    """Changes what is given. `defaults` replaces all defaults."""
+    """Changes what is given. `defaults` replaces all defaults. Limits are a platform administrator's to change."""
 
     auto_create_topics: bool | None = None
     suspended: bool | None = None

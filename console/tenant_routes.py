@@ -7,6 +7,7 @@ from ..tenants.catalogue import NamespaceEntry
 from ..tenants.rights import Right
 from . import schemas
 from .config import ConsoleConfig
+from .failures import Failure
 from .operations import Call, Operation
 from .schemas import time_of
 from .scopes import scope_of
@@ -83,8 +84,22 @@ async def list_namespaces(call: Call, query: schemas.NamespaceFilter) -> schemas
     return schemas.NamespaceList(namespaces=[namespace_view(entry, call.config) for entry in seen])
 
 
+def _limits_given(call: Call, body: schemas.CreateNamespace | schemas.AlterNamespace) -> dict[str, int]:
+    """The limits that the body sets. Raises Failure for whom they are set for: nobody lifts their own."""
+    names = ("topics_max", "partitions_max", "partitions_per_topic_max")
+    given = {name: number for name in names if (number := getattr(body, name)) is not None}
+    if given and not call.access.allows(Right.PLATFORM_MANAGE):
+        raise Failure(
+            403,
+            "not_allowed",
+            f"{', '.join(given)}: the platform's administrators set the limits of a namespace",
+            "leave them out, or ask a platform administrator for more",
+        )
+    return given
+
+
 async def create_namespace(call: Call, body: schemas.CreateNamespace) -> schemas.NamespaceView:
-    defaults = spelled_out(body.defaults)
+    defaults, limits = spelled_out(body.defaults), _limits_given(call, body)
     async with call.database.write() as session:
         entry = await tenancy.create_namespace(
             session,
@@ -93,6 +108,7 @@ async def create_namespace(call: Call, body: schemas.CreateNamespace) -> schemas
             body.name,
             auto_create_topics=body.auto_create_topics,
             defaults=defaults,
+            **limits,
         )
     return namespace_view(entry, call.config)
 
@@ -104,6 +120,7 @@ async def show_namespace(call: Call) -> schemas.NamespaceView:
 
 async def alter_namespace(call: Call, body: schemas.AlterNamespace) -> schemas.NamespaceView:
     defaults = None if body.defaults is None else spelled_out(body.defaults)
+    limits = _limits_given(call, body)
     async with call.database.write() as session:
         entry = (await scope_of(session, call)).entry
         entry = await tenancy.alter_namespace(
@@ -114,9 +131,7 @@ async def alter_namespace(call: Call, body: schemas.AlterNamespace) -> schemas.N
             auto_create_topics=body.auto_create_topics,
             suspended=body.suspended,
             defaults=defaults,
-            topics_max=body.topics_max,
-            partitions_max=body.partitions_max,
-            partitions_per_topic_max=body.partitions_per_topic_max,
+            **limits,
         )
     return namespace_view(entry, call.config)
 
