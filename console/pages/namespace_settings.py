@@ -11,6 +11,7 @@ from ...tenants import overview, tenancy, topic_configs
 from ...tenants.errors import InvalidConfig
 from ...tenants.rights import Right
 from .. import schemas, tenant_routes
+from .namespaces import limits_of
 from .page import Action, Fields, Page, Redirect, Refused, View, Visit
 from .refusals import sentence
 
@@ -23,11 +24,6 @@ MAIN = (
     "max.message.bytes",
     "message.timestamp.type",
 )
-LIMITS = {
-    "topics_max": "The number of topics",
-    "partitions_max": "The number of partitions",
-    "partitions_per_topic_max": "The number of partitions of one topic",
-}
 
 
 class DefaultView(Struct, kw_only=True):
@@ -160,15 +156,9 @@ def _defaults(fields: Fields) -> dict[str, str]:
 
 
 def _limits(visit: Visit, fields: Fields) -> dict[str, int]:
-    """Those that differ, for who may change them. Raises Refused."""
-    if not visit.member.platform_admin:
-        return {}
+    """Those that differ. Raises Refused."""
     before = visit.call.namespace
-    wanted = {
-        name: fields.integer(name, what, 1 if name == "partitions_per_topic_max" else 0, schemas.INT32_MAX)
-        for name, what in LIMITS.items()
-    }
-    return {name: number for name, number in wanted.items() if number != getattr(before, name)}
+    return {name: number for name, number in limits_of(visit, fields).items() if number != getattr(before, name)}
 
 
 async def suspend_namespace(visit: Visit, fields: Fields) -> Redirect:

@@ -5,12 +5,19 @@ from uuid import UUID
 
 from ...tenants import overview
 from ...tenants.errors import AlreadyExists, InvalidName
+from ...tenants.models import PARTITIONS_MAX, PARTITIONS_PER_TOPIC_MAX, TOPICS_MAX
 from ...tenants.rights import Right
 from .. import schemas, tenant_routes
 from .navigation import NAMESPACE_PATH
 from .page import Action, Fields, Page, Query, Redirect, View, Visit, address
 from .paging import Span, paged
 from .refusals import at_field, why_not
+
+LIMITS = {
+    "topics_max": "The number of topics",
+    "partitions_max": "The number of partitions",
+    "partitions_per_topic_max": "The number of partitions of one topic",
+}
 
 
 class NamespacesQuery(Query):
@@ -44,7 +51,13 @@ class NamespacesView(View):
 
 
 class NewNamespaceView(View):
+    """Limits are offered to whoever may set them."""
+
     tenant: str
+    may_limit: bool
+    topics_max: int = TOPICS_MAX
+    partitions_max: int = PARTITIONS_MAX
+    partitions_per_topic_max: int = PARTITIONS_PER_TOPIC_MAX
 
 
 async def show_namespaces(visit: Visit, query: NamespacesQuery) -> NamespacesView:
@@ -88,16 +101,34 @@ async def show_namespaces(visit: Visit, query: NamespacesQuery) -> NamespacesVie
 
 
 async def show_new_namespace(visit: Visit) -> NewNamespaceView:
-    return NewNamespaceView(tenant=visit.path["tenant"])
+    return NewNamespaceView(tenant=visit.path["tenant"], may_limit=visit.member.platform_admin)
 
 
 async def create_namespace(visit: Visit, fields: Fields) -> Redirect:
     name = fields.required("name", "Give the namespace a name.")
-    body = schemas.CreateNamespace(name=name, auto_create_topics=fields.switch("auto_create_topics"))
+    limits = limits_of(visit, fields)
+    body = schemas.CreateNamespace(
+        name=name,
+        auto_create_topics=fields.switch("auto_create_topics"),
+        topics_max=limits.get("topics_max"),
+        partitions_max=limits.get("partitions_max"),
+        partitions_per_topic_max=limits.get("partitions_per_topic_max"),
+    )
     with at_field("name", InvalidName, AlreadyExists):
         await tenant_routes.create_namespace(visit.call, body)
     home = address(f"{NAMESPACE_PATH}/home", tenant=visit.path["tenant"], namespace=name)
     return Redirect(home, "namespace-created")
+
+
+def limits_of(visit: Visit, fields: Fields) -> dict[str, int]:
+    """What a form says of limits, for who may set them. Raises Refused."""
+    if not visit.member.platform_admin:
+        return {}
+    return {
+        name: fields.integer(name, what, 1 if name == "partitions_per_topic_max" else 0, schemas.INT32_MAX)
+        for name, what in LIMITS.items()
+        if name in fields.given
+    }
 
 
 NAMESPACES = Page(
