@@ -131,7 +131,7 @@ namespace_grants = st.builds(
 some_grants = st.lists(tenant_grants | namespace_grants, max_size=4)
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(some_grants, st.integers(0, 9).map(lambda n: n == 0), st.integers(0, 9).map(lambda n: n == 0))
 def test_compiled_access_answers_as_casbin_does(
     grants: list[MemberGrantEntry], platform_admin: bool, disabled: bool

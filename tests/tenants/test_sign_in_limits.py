@@ -115,7 +115,7 @@ def test_memory_is_bounded_and_the_least_recent_are_forgotten() -> None:
     limits = SignInLimits()
     for _ in range(FREE_FAILURES + 10):
         limits.failed("joe", HERE, T)
-    for n in range(NAMES_MAX + 100):
+    for n in range(NAMES_MAX + 10):
         limits.failed(f"member {n}" * 100, f"origin {n}" * 100, T)
         if n % 1000 == 0:
             assert limits.wait_ms("joe", HERE, T) == WAIT_MAX_MS, "what is asked for is kept"
