@@ -20,7 +20,10 @@ def me_view(member: MemberEntry) -> schemas.Me:
         platform_admin=member.platform_admin,
         password_temporary=member.password_temporary,
         preferences=schemas.PreferencesView(
-            theme=preferences.theme.value, time_zone=preferences.time_zone, times=preferences.times.value
+            theme=preferences.theme.value,
+            time_zone=preferences.time_zone,
+            times=preferences.times.value,
+            shortcuts=preferences.shortcuts,
         ),
     )
 
@@ -37,6 +40,8 @@ async def alter_me(call: Call, body: schemas.AlterMe) -> schemas.Me:
         wanted = replace(wanted, time_zone=body.time_zone)
     if body.times is not None:
         wanted = replace(wanted, times=Times(body.times))
+    if body.shortcuts is not None:
+        wanted = replace(wanted, shortcuts=body.shortcuts)
     async with call.database.write() as session:
         return me_view(await members.set_preferences(session, call.actor, call.member.id, wanted))
 
@@ -127,7 +132,7 @@ OPERATIONS = (
         name="alter_me",
         method="PATCH",
         path="/api/v1/me",
-        summary="Choose theme, time zone and how times are written",
+        summary="Choose theme, time zone, how times are written, and whether single keys lead somewhere",
         handler=alter_me,
         needs=None,
         body=schemas.AlterMe,

@@ -32,11 +32,12 @@ class Answer(Struct, kw_only=True):
 
 
 class PreferencesView(Answer):
-    """How a member wants to see the console. `time_zone` is an IANA name."""
+    """How a member wants to see the console. `time_zone` is an IANA name; `shortcuts`: single keys lead somewhere."""
 
     theme: Literal["auto", "light", "dark"]
     time_zone: str
     times: Literal["relative", "absolute"]
+    shortcuts: bool
 
 
 class Me(Answer):
@@ -55,6 +56,7 @@ class AlterMe(Request):
     theme: Literal["auto", "light", "dark"] | None = None
     time_zone: Annotated[str, Meta(max_length=100, pattern=TEXT)] | None = None
     times: Literal["relative", "absolute"] | None = None
+    shortcuts: bool | None = None
 
 
 class ChangePassword(Request):

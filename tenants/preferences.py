@@ -25,11 +25,12 @@ class Times(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """`time_zone` is an IANA name."""
+    """`time_zone` is an IANA name; `shortcuts`: single keys lead somewhere (WCAG 2.1.4 wants them to have an off)."""
 
     theme: Theme = Theme.AUTO
     time_zone: str = "UTC"
     times: Times = Times.RELATIVE
+    shortcuts: bool = True
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> Self:
@@ -38,10 +39,16 @@ class Preferences:
             _known(Theme, kept.get("theme"), Theme.AUTO),
             time_zone if time_zone == "UTC" or time_zone in time_zones() else "UTC",
             _known(Times, kept.get("times"), Times.RELATIVE),
+            kept.get("shortcuts") is not False,
         )
 
     def as_json(self) -> dict[str, Any]:
-        return {"theme": self.theme.value, "time_zone": self.time_zone, "times": self.times.value}
+        return {
+            "theme": self.theme.value,
+            "time_zone": self.time_zone,
+            "times": self.times.value,
+            "shortcuts": self.shortcuts,
+        }
 
     def checked(self) -> Self:
         """Raises InvalidArgument."""

@@ -50,7 +50,12 @@ async def save_profile(visit: Visit, fields: Fields) -> Redirect:
     theme, times = fields.text("theme"), fields.text("times")
     if theme not in ("auto", "light", "dark") or times not in ("relative", "absolute"):
         raise Refused({"": "Choose one of the themes and one of the ways to write times."})
-    body = schemas.AlterMe(theme=theme, time_zone=fields.text("time_zone"), times=times)  # type: ignore[arg-type]
+    body = schemas.AlterMe(
+        theme=theme,  # type: ignore[arg-type]  # both were looked at above
+        time_zone=fields.text("time_zone"),
+        times=times,  # type: ignore[arg-type]
+        shortcuts=fields.switch("shortcuts"),
+    )
     await me_routes.alter_me(visit.call, body)
     return Redirect(PROFILE.url(), "saved")
 
