@@ -333,7 +333,7 @@ def test_preferences_are_kept_and_checked(url: str) -> None:
         async with world.db.write() as session:
             joe = await create_member(session, ACTOR, "joe", None)
             assert joe.preferences == Preferences(Theme.AUTO, "UTC", Times.RELATIVE)
-            wanted = Preferences(Theme.DARK, "Europe/Berlin", Times.ABSOLUTE)
+            wanted = Preferences(Theme.DARK, "Europe/Berlin", Times.ABSOLUTE, shortcuts=False)
             assert (await set_preferences(session, joe.actor, joe.id, wanted)).preferences == wanted
             await set_preferences(session, joe.actor, joe.id, wanted)  # no change, no entry
             for zone in ("", "Mars/Olympus", "../../etc/passwd", "/etc/passwd", "utc\x00", "x" * 10_000):
@@ -343,8 +343,13 @@ def test_preferences_are_kept_and_checked(url: str) -> None:
                 await set_preferences(session, joe.actor, world.tenant_id, wanted)
             first, second = await audit.entries(session, object_kind="member")
         assert (first.action, second.action) == ("member.set_preferences", "member.create")
-        assert first.before == {"theme": "auto", "time_zone": "UTC", "times": "relative"}
-        assert first.after == {"theme": "dark", "time_zone": "Europe/Berlin", "times": "absolute"}
+        assert first.before == {"theme": "auto", "time_zone": "UTC", "times": "relative", "shortcuts": True}
+        assert first.after == {
+            "theme": "dark",
+            "time_zone": "Europe/Berlin",
+            "times": "absolute",
+            "shortcuts": False,
+        }
         async with world.db.read() as session:
             assert (await get_member(session, "joe")).preferences == wanted
 
