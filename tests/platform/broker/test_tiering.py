@@ -2,28 +2,21 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
 from coldstream.platform.broker import offload_job
-from coldstream.platform.broker.namespace import Partition
 from coldstream.platform.cluster.tables import ColdSegmentRow
 from coldstream.platform.cluster.tables import Partition as PartitionTable
 from coldstream.platform.wire.api import ApiKey
 from coldstream.platform.wire.errors import ErrorCode
 from coldstream.storage.cold_format import CorruptObject
 from coldstream.storage.object_store import ObjectStoreUnavailable
-from coldstream.storage.records import decode_records
-from coldstream.tenants import jobs
-from coldstream.tenants.actor import Actor
 from coldstream.tenants.database import Database
 from coldstream.tenants.models import JobState
 from coldstream.tenants.models import Topic as TopicTable
-from coldstream.tenants.tenancy import alter_namespace
 from coldstream.tests.broker_in_process import InProcessBroker, prepare, with_database
 from coldstream.tests.platform.broker.conftest import (
     Bench,
@@ -32,15 +25,28 @@ from coldstream.tests.platform.broker.conftest import (
     fetch_fields,
     fetched,
     produce_fields,
-    produced,
     wait_until,
 )
+from coldstream.tests.platform.broker.tiers import (
+    EARLIEST,
+    FETCH,
+    KEPT,
+    LATEST_TIERED,
+    LOCAL_START,
+    LONG_AGO_MS,
+    PRODUCE,
+    begin_job,
+    finished_job,
+    job_of,
+    look,
+    objects_of,
+    offload,
+    offset_at,
+    partition_of,
+    produce,
+    values_from,
+)
 from sqlalchemy import func, select
-
-PRODUCE, FETCH = 9, 12
-LONG_AGO_MS = 1_700_000_000_000
-EARLIEST, LOCAL_START, LATEST_TIERED = -2, -4, -5
-KEPT = {"retention_ms": "-1", "local_retention_ms": "-1"}
 
 
 @pytest.fixture(scope="module")
@@ -60,72 +66,6 @@ def bench(data_dir: Path) -> Iterator[Bench]:
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offload_job, "RETRY_S", 0.01)
-
-
-def partition_of(bench: Bench, topic: str) -> Partition:
-    found = bench.broker.broker.services.follower.namespaces()[0].topic(topic.encode())
-    assert found is not None
-    return found.partitions[0]
-
-
-def produce(bench: Bench, topic: str, *values: bytes, acks: int = -1, first_ms: int | None = None) -> None:
-    with bench.connect() as client:
-        batch = batch_of(*values, first_ms=first_ms)
-        answer = produced(client.ask(ApiKey.PRODUCE, PRODUCE, produce_fields(topic, batch, acks)))
-        assert answer.error_code == 0, answer.error_message
-
-
-def values_from(bench: Bench, topic: str, offset: int, end: int) -> list[bytes | None]:
-    values: list[bytes | None] = []
-    with bench.connect() as client:
-        while offset < end:
-            part = fetched(client.ask(ApiKey.FETCH, FETCH, fetch_fields(topic, offset)))
-            assert part.error_code == 0, ErrorCode(part.error_code).name
-            records = decode_records(part.records)
-            values += [record.value for record in records]
-            offset = records[-1].offset + 1
-    return values
-
-
-def offset_at(bench: Bench, topic: str, timestamp: int) -> int:
-    asked = {
-        "replica_id": -1,
-        "topics": [{"name": topic, "partitions": [{"partition_index": 0, "timestamp": timestamp}]}],
-    }
-    with bench.connect() as client:
-        part = client.ask(ApiKey.LIST_OFFSETS, 9, asked).topics[0].partitions[0]
-    assert part.error_code == 0
-    return int(part.offset)
-
-
-def begin_job(bench: Bench, data_dir: Path, topic: str, **payload: Any) -> UUID:
-    topic_id = partition_of(bench, topic).topic.id
-
-    async def enqueue(database: Database) -> UUID:
-        async with database.write() as session:
-            payload_ = {"topic_id": str(topic_id)} | payload
-            return (await jobs.enqueue(session, Actor.local(), jobs.OFFLOAD, payload_)).id
-
-    return with_database(data_dir, enqueue)
-
-
-def job_of(data_dir: Path, job_id: UUID) -> jobs.JobEntry:
-    async def get(database: Database) -> jobs.JobEntry:
-        async with database.read() as session:
-            return await jobs.get_job(session, job_id)
-
-    return with_database(data_dir, get)
-
-
-def finished_job(bench: Bench, data_dir: Path, topic: str, **payload: Any) -> jobs.JobEntry:
-    job_id = begin_job(bench, data_dir, topic, **payload)
-    wait_until(lambda: job_of(data_dir, job_id).ended, 10)
-    return job_of(data_dir, job_id)
-
-
-def offload(bench: Bench, data_dir: Path, topic: str, *, drop_local: bool = True) -> None:
-    job = finished_job(bench, data_dir, topic, drop_local=drop_local)
-    assert job.state is JobState.DONE, job.error
 
 
 def delete(bench: Bench, topic: str) -> None:
@@ -148,22 +88,6 @@ def rows_of(data_dir: Path, topic_id: UUID) -> int:
         return sum(counts)
 
     return with_database(data_dir, count)
-
-
-def objects_of(data_dir: Path, topic_id: UUID) -> list[Path]:
-    return [path for path in (data_dir / "objects").rglob("*") if path.is_file() and str(topic_id) in str(path)]
-
-
-def alter(bench: Bench, topic: str, name: str, value: str) -> None:
-    with bench.connect() as client:
-        change = {"name": name, "config_operation": 0, "value": value}
-        resource = {"resource_type": 2, "resource_name": topic, "configs": [change]}
-        (altered,) = client.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, {"resources": [resource]}).responses
-        assert altered.error_code == 0
-
-
-def look(bench: Bench) -> None:
-    bench.broker.on_loop(bench.broker.broker.services.tiering._look_at_partitions)
 
 
 def test_an_offload_job_makes_everything_cold_and_drops_it_locally_if_asked(bench: Bench, data_dir: Path) -> None:
@@ -228,90 +152,6 @@ def test_a_job_on_a_topic_that_is_deleted_meanwhile_ends_and_holds_up_no_other(b
     job = job_of(data_dir, job_id)
     assert job.state is JobState.FAILED and "deleted" in (job.error or "")
     assert finished_job(bench, data_dir, "other").state is JobState.DONE
-
-
-def test_retention_moves_the_log_start_and_what_lies_below_goes_from_both_tiers(
-    bench: Bench, data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tiering = bench.broker.broker.services.tiering
-    bench.create("aged", retention_ms="-1", local_retention_ms="-2")
-    produce(bench, "aged", b"a", b"b", first_ms=LONG_AGO_MS)
-    offload(bench, data_dir, "aged")
-    produce(bench, "aged", b"c")
-    partition = partition_of(bench, "aged")
-    assert len(objects_of(data_dir, partition.topic.id)) == 1
-    alter(bench, "aged", "retention.ms", "86400000")
-    assert partition.topic.log_config.retention_ms == 86_400_000
-    look(bench)
-    wait_until(lambda: partition.log.log_start == 2)
-    assert offset_at(bench, "aged", EARLIEST) == 2 and partition.cold == ()
-    with bench.connect() as client:
-        part = fetched(client.ask(ApiKey.FETCH, FETCH, fetch_fields("aged", 0)))
-        assert part.error_code == ErrorCode.OFFSET_OUT_OF_RANGE
-    assert values_from(bench, "aged", 2, 3) == [b"c"]
-    monkeypatch.setattr(tiering._collector, "_grace_ms", 0)
-    bench.broker.on_loop(tiering._collector.run)
-    assert objects_of(data_dir, partition.topic.id) == []
-
-
-@pytest.fixture
-def no_regular_looks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As between two passes that lie an hour apart."""
-
-    async def nothing() -> None:
-        pass
-
-    monkeypatch.setattr(bench.broker.broker.services.tiering, "_look_at_partitions", nothing)
-
-
-@pytest.mark.usefixtures("no_regular_looks")
-@pytest.mark.parametrize(("name", "value"), [("retention.ms", "60000"), ("retention.bytes", "0")])
-def test_a_shortened_retention_is_acted_on_at_once_and_takes_the_active_segment(
-    bench: Bench, name: str, value: str
-) -> None:
-    topic = f"shortened-{name}"
-    bench.create(topic, retention_ms="-1")
-    produce(bench, topic, b"a", b"b", first_ms=LONG_AGO_MS)
-    partition = partition_of(bench, topic)
-    alter(bench, topic, name, value)
-    wait_until(lambda: partition.log.hot_bytes == 0, 2)
-    assert (partition.log.log_start, partition.log.end, partition.log.hot_bytes) == (2, 2, 0)
-    assert offset_at(bench, topic, EARLIEST) == 2
-    alter(bench, topic, name, "-1")
-    produce(bench, topic, b"c")
-    assert values_from(bench, topic, 2, 3) == [b"c"]
-
-
-@pytest.mark.usefixtures("no_regular_looks")
-def test_a_namespaces_default_reaches_its_topics_at_once(bench: Bench, data_dir: Path) -> None:
-    bench.create("inherits")
-    produce(bench, "inherits", b"a", first_ms=time.time_ns() // 1_000_000 - 120_000)
-    partition = partition_of(bench, "inherits")
-
-    async def set_defaults(database: Database, defaults: dict[str, str]) -> None:
-        async with database.write() as session:
-            await alter_namespace(session, Actor.local(), "default", "default", defaults=defaults)
-
-    with_database(data_dir, lambda database: set_defaults(database, {"retention.ms": "60000"}))
-    wait_until(lambda: partition.log.log_start == 1, 2)
-    with_database(data_dir, lambda database: set_defaults(database, {}))
-    assert partition.log.log_start == 1
-
-
-@pytest.mark.usefixtures("no_regular_looks")
-def test_a_shortened_retention_waits_for_the_end_of_an_upload(bench: Bench) -> None:
-    tiering = bench.broker.broker.services.tiering
-    bench.create("busy", retention_ms="-1")
-    produce(bench, "busy", b"a", first_ms=LONG_AGO_MS)
-    partition = partition_of(bench, "busy")
-    tiering._uploading[partition] += 1
-    alter(bench, "busy", "retention.ms", "60000")
-    wait_until(lambda: partition.log.log_start, 0.3)
-    assert partition.log.log_start == 0
-    tiering._uploading[partition] -= 1
-    bench.broker.on_loop(lambda: tiering.offload(partition))
-    wait_until(lambda: partition.log.log_start == 1, 2)
-    assert partition.log.log_start == 1
 
 
 def test_local_retention_evicts_only_what_is_committed_cold(
