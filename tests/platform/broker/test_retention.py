@@ -164,3 +164,21 @@ def test_a_shortened_retention_waits_for_the_end_of_an_upload(bench: Bench) -> N
     bench.broker.on_loop(lambda: tiering.offload(partition))
     wait_until(lambda: partition.log.log_start == 1, 2)
     assert partition.log.log_start == 1
+
+
+def test_an_emptied_topic_goes_on_where_it_ended_after_a_crash(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    disk = WilfulDisk()
+    broker = InProcessBroker(tmp_path, disk)
+    with broker:
+        bench = Bench(broker, disk)
+        bench.create("emptied", retention_ms="60000")
+        produce(bench, "emptied", b"a", b"b", first_ms=LONG_AGO_MS)
+        wait_until(lambda: partition_of(bench, "emptied").log.hot_bytes == 0)
+        broker.crash()
+    with InProcessBroker(tmp_path, disk) as broker:
+        bench = Bench(broker, disk)
+        log = partition_of(bench, "emptied").log
+        assert (log.log_start, log.end, log.recovery.lost) == (2, 2, ())
+        produce(bench, "emptied", b"c")
+        assert values_from(bench, "emptied", 2, 3) == [b"c"]
