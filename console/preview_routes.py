@@ -53,10 +53,9 @@ async def preview_topic(call: Call, body: schemas.AlterTopic) -> TopicPreview:
         namespace_id, defaults = scope.id, scope.entry.defaults
         changes = config_changes(body)
         after = await topics.alter_configs(session, call.actor, namespace_id, before.name, changes, validate_only=True)
-        if body.partitions is not None and body.partitions != before.partitions:
-            await topics.add_partitions(
-                session, call.actor, namespace_id, before.name, body.partitions, validate_only=True
-            )
+        count = before.partitions if body.partitions is None else body.partitions
+        if count != before.partitions:
+            await topics.add_partitions(session, call.actor, namespace_id, before.name, count, validate_only=True)
     preview = TopicPreview(
         changes=[
             ConfigChangeView(
@@ -68,6 +67,8 @@ async def preview_topic(call: Call, body: schemas.AlterTopic) -> TopicPreview:
             )
             for each in config_differences(before.configs, after.configs, defaults)
         ],
+        partition_count_before=before.partitions,
+        partition_count_after=count,
         partitions=[],
     )
     try:

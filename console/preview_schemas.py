@@ -74,6 +74,8 @@ class TopicPreview(Answer):
     """
 
     changes: list[ConfigChangeView]
+    partition_count_before: int
+    partition_count_after: int
     partitions: list[PartitionEffect]
     totals: EffectTotals | None = None
     compaction: CompactionEffect | None = None
