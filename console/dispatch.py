@@ -15,9 +15,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..tenants.access_tokens import touch_token
+from ..tenants.database import system_now_ms
 from ..tenants.errors import NotFound, TenancyError
 from ..tenants.rights import Right
-from ..tenants.sessions import touch_session
+from ..tenants.sessions import SEEN_EVERY_MS, touch_session
 from . import failures
 from .authentication import authenticate
 from .authorisation import authorise
@@ -98,11 +99,11 @@ def failure_of(error: TenancyError, caller: Caller, place: Place) -> Failure:
 
 async def note_use(services: Services, caller: Caller) -> None:
     """After the answer is out: when the token or session was last used, to the minute."""
-    now_ms = await services.database.now_ms()
     if caller.token is not None:
-        await touch_token(services.database, caller.token, now_ms)
-    elif caller.cookie is not None:
-        await touch_session(services.database, caller.cookie, now_ms)
+        await touch_token(services.database, caller.token, await services.database.now_ms())
+    elif caller.session is not None and caller.cookie is not None:
+        if system_now_ms() - caller.session.last_seen_at_ms >= SEEN_EVERY_MS:  # most pages end without a statement more
+            await touch_session(services.database, caller.cookie, await services.database.now_ms())
 
 
 async def authorised_call(services: Services, caller: Caller, needs: Right | None, request: Request) -> Call:

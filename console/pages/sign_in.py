@@ -112,7 +112,6 @@ async def _sign_out(services: Services, request: Request) -> Response:
             await end_session(session, cookie)
     response = RedirectResponse(f"{SIGN_IN}?notice=signed-out", 303, {"Cache-Control": "no-store"})
     services.cookies.drop_session(response)
-    response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
 
