@@ -4,13 +4,17 @@ from starlette.routing import Route
 
 from ..operations import Services
 from . import (
+    audit,
     components,
     dispatch,
     home,
     index,
+    key_create,
+    keys,
     namespace_settings,
     namespaces,
     profile,
+    service_accounts,
     sign_in,
     static_files,
     tenants,
@@ -29,6 +33,10 @@ PAGES: tuple[Page, ...] = (
     *namespace_settings.PAGES,
     *namespaces.PAGES,
     *tenants.PAGES,
+    *keys.PAGES,
+    *key_create.PAGES,
+    *service_accounts.PAGES,
+    *audit.PAGES,
 )
 ACTIONS: tuple[Action, ...] = (
     *profile.ACTIONS,
@@ -38,6 +46,9 @@ ACTIONS: tuple[Action, ...] = (
     *namespace_settings.ACTIONS,
     *namespaces.ACTIONS,
     *tenants.ACTIONS,
+    *keys.ACTIONS,
+    *key_create.ACTIONS,
+    *service_accounts.ACTIONS,
 )
 
 
