@@ -9,10 +9,11 @@ from typing import Any
 from playwright.sync_api import Page
 
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa")
+RULES_OF_COLOUR = ("color-contrast", "link-in-text-block")  # of those tags: all that another theme can change
 TABS_MAX = 400
 
 _RUN_AXE = """
-(tags) => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations'], preload: false})
+(only) => axe.run(document, {runOnly: only, resultTypes: ['violations'], preload: false})
   .then((found) => found.violations.flatMap((rule) => rule.nodes.map((node) =>
     `${rule.id}: ${node.target.join(' ')}: ${node.failureSummary.replace(/\\s+/g, ' ')}`)))
 """
@@ -81,11 +82,19 @@ class Stop:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds against WCAG 2.1 A and AA, one line for each element. Works where scripts are off too."""
+    """What axe finds against WCAG 2.1 A and AA, one line for each element; colours are tried in both themes.
+
+    For members whose theme is the system's. The page is left as it was.
+    """
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(_axe())
-    found: list[str] = page.evaluate(_RUN_AXE, list(TAGS))
-    return found
+    found: list[str] = page.evaluate(_RUN_AXE, {"type": "tag", "values": list(TAGS)})
+    page.emulate_media(color_scheme="dark")
+    try:
+        dark: list[str] = page.evaluate(_RUN_AXE, {"type": "rule", "values": list(RULES_OF_COLOUR)})
+    finally:
+        page.emulate_media(color_scheme="light")
+    return found + [f"in the dark theme, {each}" for each in dark]
 
 
 def overflow(page: Page) -> list[str]:

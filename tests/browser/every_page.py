@@ -1,0 +1,26 @@
+"""One walk over the route table: every page opened once, all that is wrong with any of them told at the end."""
+
+from collections.abc import Callable, Sequence
+
+from coldstream.console.pages.page import Page
+from coldstream.tests.browser.visitor import Visitor
+from coldstream.tests.console.seeded import Seeded
+from playwright.sync_api import Page as Tab
+
+Look = Callable[[Tab], list[str]]
+
+
+def look_at_every_page(
+    visitor: Visitor, world: Seeded, pages: Sequence[Page], *looks: Look, may_be_hidden: bool = False
+) -> None:
+    """Fails with every fault. `may_be_hidden`: some pages are not for this visitor, who is told that nothing is there."""
+    wrong: list[str] = []
+    for page in pages:
+        with visitor.expecting(*([404] if may_be_hidden else [])):
+            answer = visitor.page.goto(world.path(page.path))
+        assert answer is not None
+        if answer.status != 200 and not (may_be_hidden and answer.status == 404):
+            wrong.append(f"{page.path}: status {answer.status}")
+        wrong += [f"{page.path}: {fault}" for look in looks for fault in look(visitor.page)]
+    assert wrong == [], "\n".join(wrong)
+    visitor.check()

@@ -1,0 +1,37 @@
+"""Every page of the route table on a screen of 390 pixels, with a broker and without, with scripts and without."""
+
+from collections.abc import Callable
+
+import pytest
+from coldstream.console.pages.components import PAGES as COMPONENTS
+from coldstream.console.pages.routes import PAGES
+from coldstream.tests.browser.accessibility import keyboard_faults, overflow, violations
+from coldstream.tests.browser.every_page import look_at_every_page
+from coldstream.tests.browser.visitor import NARROW, NARROW_WITHOUT_SCRIPTS, Visitor
+from coldstream.tests.console.seeded import Seeded
+
+OF_A_NAMESPACE = tuple(page for page in PAGES if "{namespace}" in page.path)
+
+
+@pytest.mark.slow
+def test_every_page_is_accessible_and_does_not_scroll_sideways(visit: Callable[..., Visitor], world: Seeded) -> None:
+    look_at_every_page(visit("root", NARROW), world, PAGES, violations, overflow)
+
+
+def test_nothing_scrolls_sideways_without_scripts(visit: Callable[..., Visitor], world: Seeded) -> None:
+    look_at_every_page(visit("root", NARROW_WITHOUT_SCRIPTS), world, PAGES, overflow)
+
+
+@pytest.mark.slow
+def test_a_broker_that_is_away_leaves_pages_as_good(
+    visit: Callable[..., Visitor], world: Seeded, brokerless_url: str
+) -> None:
+    look_at_every_page(visit("root", NARROW, brokerless_url), world, OF_A_NAMESPACE, violations, overflow)
+
+
+def test_every_component_is_accessible_in_all_its_states(
+    visit: Callable[..., Visitor], world: Seeded, brokerless_url: str
+) -> None:
+    """On a page that only a console in development mode has."""
+    visitor = visit("root", NARROW, brokerless_url)
+    look_at_every_page(visitor, world, COMPONENTS, violations, overflow, keyboard_faults)
