@@ -96,6 +96,7 @@ def _alter_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="KEY=VALUE", action="append", default=[], help="set a config")
     parser.add_argument("--unset", metavar="KEY", action="append", default=[], help="return a config to its default")
     parser.add_argument("--partitions", type=int, metavar="N", help="grow to this many in total")
+    parser.add_argument("--plan", action="store_true", help="show what would change and what would go, change nothing")
 
 
 def alter(args: argparse.Namespace, output: Output) -> int:
@@ -108,6 +109,10 @@ def alter(args: argparse.Namespace, output: Output) -> int:
         changes["partitions"] = args.partitions
     if not changes:
         raise UsageError("nothing to change: give --config, --unset or --partitions")
+    if args.plan:
+        from .topic_changes import plan
+
+        return plan(connect(args), args.topic, changes, output)
     document = connect(args).patch(address(args.topic), changes)
     output.show(document, lambda: show(document))
     return 0

@@ -1,14 +1,35 @@
 """Somebody who takes up preview jobs like a broker, and answers what a test wants."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from coldstream.tenants import jobs
 from coldstream.tenants.database import Database
 
 Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]  # payload -> progress; may raise ValueError: the job fails
+
+
+@contextmanager
+def answering_on_a_thread(url: str, answer: Answer) -> Iterator[None]:
+    """For tests that have no loop of their own."""
+    stop = threading.Event()
+
+    async def run() -> None:
+        database = Database.open(url)
+        async with answering(database, answer):
+            await asyncio.to_thread(stop.wait)
+        await database.dispose()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @asynccontextmanager
