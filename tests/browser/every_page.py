@@ -13,7 +13,7 @@ Look = Callable[[Tab], list[str]]
 def look_at_every_page(
     visitor: Visitor, world: Seeded, pages: Sequence[Page], *looks: Look, may_be_hidden: bool = False
 ) -> None:
-    """Fails with every fault. `may_be_hidden`: some pages are not for this visitor, who is told that nothing is there."""
+    """Fails with every fault. `may_be_hidden`: some pages are not for this visitor, who is told so."""
     wrong: list[str] = []
     for page in pages:
         with visitor.expecting(*([404] if may_be_hidden else [])):
