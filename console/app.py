@@ -13,6 +13,7 @@ from .. import __version__
 from ..tenants.database import Database
 from ..tenants.sign_in_limits import SignInLimits
 from . import (
+    first_record_routes,
     grant_routes,
     key_routes,
     me_routes,
@@ -33,7 +34,9 @@ from .openapi import document
 from .operations import Operation, Services
 from .pages import routes as pages
 from .pages.failure_pages import failure_page
+from .records import RecordReader
 from .sampler import Sampler
+from .waits import Waits
 
 OPERATIONS: tuple[Operation, ...] = (
     *me_routes.OPERATIONS,
@@ -44,6 +47,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *topic_routes.OPERATIONS,
     *preview_routes.OPERATIONS,
     *key_routes.OPERATIONS,
+    *first_record_routes.OPERATIONS,
 )
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -53,12 +57,22 @@ def build_app(
     database: Database,
     broker: BrokerClient | None = None,
     sampler: Sampler | None = None,
+    waits: Waits | None = None,
 ) -> ASGIApp:
-    """The application; whoever built the database disposes of it, and starts and stops the sampler."""
+    """The application; whoever built the database disposes of it, runs the sampler, and closes the waits."""
     if broker is None:
         broker = BrokerClient(config.broker_host, config.broker_port, config.cluster_secret_path, config.tls_cert)
     cookies = Cookies(config.secure, _cookie_secret(config))
-    services = Services(config, database, broker, sampler or Sampler(database, broker), cookies, SignInLimits())
+    services = Services(
+        config,
+        database,
+        broker,
+        sampler or Sampler(database, broker),
+        cookies,
+        SignInLimits(),
+        RecordReader(broker.address),
+        waits or Waits(),
+    )
     metrics = ConsoleMetrics()
     routes = [*routes_of(OPERATIONS, services), *_machine_routes(services, metrics), *pages.routes(services)]
     # A bare router: Starlette's application would answer what nobody foresaw itself, as plain text.

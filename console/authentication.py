@@ -39,6 +39,15 @@ async def authenticate(database: Database, cookies: Cookies, request: Request) -
     raise unauthorized("this address needs an access token")
 
 
+async def authenticate_again(database: Database, caller: Caller) -> Caller:
+    """The same caller with the rights of this moment, for a request that takes its time. Raises Failure (401)."""
+    if caller.token is not None:
+        return await _caller(database, await _member_of_token(database, caller.token), token=caller.token)
+    assert caller.cookie is not None, "who has no token has a cookie"
+    session = await _session(database, caller.cookie)
+    return await _caller(database, session.member, session, caller.cookie)
+
+
 def bearer_token(request: Request) -> str:
     """The token that the request carries. Raises Failure (401)."""
     given = request.headers.getlist("authorization")

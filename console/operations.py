@@ -19,7 +19,9 @@ from . import failures
 from .config import ConsoleConfig
 from .cookies import Cookies
 from .kafka import BrokerClient
+from .records import RecordReader
 from .sampler import Sampler
+from .waits import Waits
 
 # What a path parameter may look like. Anything else is as unknown as a name that was never given (404), and never
 # reaches the database.
@@ -46,6 +48,8 @@ class Services:
     sampler: Sampler
     cookies: Cookies
     sign_ins: SignInLimits
+    records: RecordReader
+    waits: Waits
 
     @staticmethod
     def monotonic_ms() -> int:

@@ -22,6 +22,7 @@ from .app import build_app
 from .config import ConsoleConfig
 from .kafka import BrokerClient
 from .sampler import Sampler
+from .waits import Waits
 
 log = logging.getLogger(__name__)
 
@@ -94,12 +95,12 @@ class _Server(uvicorn.Server):
 async def _serve(config: ConsoleConfig, listener: socket.socket) -> int:
     database = Database.open(config.database)
     broker = BrokerClient(config.broker_host, config.broker_port, config.cluster_secret_path, config.tls_cert)
-    sampler = Sampler(database, broker)
+    sampler, waits = Sampler(database, broker), Waits()
     try:
         await database.check_database()
         server = _Server(
             uvicorn.Config(
-                build_app(config, database, broker, sampler),
+                build_app(config, database, broker, sampler, waits),
                 loop="asyncio",
                 http="h11",
                 ws="none",
@@ -118,6 +119,7 @@ async def _serve(config: ConsoleConfig, listener: socket.socket) -> int:
 
         def stop() -> None:
             server.should_exit = True
+            waits.close()
 
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from ... import __version__
 from ...tenants.preferences import Preferences
 from . import formats, static_files
+from .record_text import payload_text
 
 SIGNED_OUT = Preferences()
 
@@ -38,6 +39,7 @@ def environment() -> Environment:
         "duration": formats.duration,
         "visible": formats.visible,
         "time": time_tag,
+        "payload_text": payload_text,
         "pairs": lambda choices: [(choice.value, choice.label) for choice in choices],
         "same_pairs": lambda texts: [(text, text) for text in texts],
     }

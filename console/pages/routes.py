@@ -7,6 +7,8 @@ from . import (
     audit,
     components,
     dispatch,
+    first_record,
+    first_record_events,
     home,
     index,
     key_create,
@@ -37,6 +39,7 @@ PAGES: tuple[Page, ...] = (
     *key_create.PAGES,
     *service_accounts.PAGES,
     *audit.PAGES,
+    *first_record.PAGES,
 )
 ACTIONS: tuple[Action, ...] = (
     *profile.ACTIONS,
@@ -49,6 +52,7 @@ ACTIONS: tuple[Action, ...] = (
     *keys.ACTIONS,
     *key_create.ACTIONS,
     *service_accounts.ACTIONS,
+    *first_record.ACTIONS,
 )
 
 
@@ -58,5 +62,6 @@ def routes(services: Services) -> list[Route]:
         *index.routes(services),
         *sign_in.routes(services),
         *static_files.routes(),
+        *first_record_events.routes(services),
         *dispatch.routes_of(pages, ACTIONS, services),
     ]
