@@ -78,7 +78,7 @@ ABSENT: Mapping[str, str] = {
 async def seed(database: Database, tenant: str = TENANT, rival: str = RIVAL, *, password: str | None = None) -> Seeded:
     """Fills the database; names of people end in the tenant's, so that several worlds fit one platform.
 
-    `password` is the developer's; the others have none, which saves the time of hashing one.
+    `password` is the developers', of the tenant and of the namespace; hashing more would cost time.
     """
     ours = await _tenant(database, tenant)
     await _tenant(database, rival)
@@ -90,7 +90,7 @@ async def seed(database: Database, tenant: str = TENANT, rival: str = RIVAL, *, 
     people["nobody"] = await _person(database, f"nobody.{tenant}")
     people["rival"] = await _person(database, f"owner.{rival}")
     await _give(database, people["rival"].name, rival, MemberRole.TENANT_ADMIN)
-    people["local"] = await _person(database, f"local.{tenant}")
+    people["local"] = await _person(database, f"local.{tenant}", password=password)
     await _give(database, people["local"].name, tenant, MemberRole.DEVELOPER, NAMESPACE)
     watcher = people["watcher"]
     things = {**ours, "member": watcher.name, "token_id": watcher.token_id, "session_id": watcher.session_id}
