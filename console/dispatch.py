@@ -18,7 +18,7 @@ from ..tenants.access_tokens import touch_token
 from ..tenants.database import system_now_ms
 from ..tenants.errors import NotFound, TenancyError
 from ..tenants.rights import Right
-from ..tenants.sessions import SEEN_EVERY_MS, touch_session
+from ..tenants.sessions import SEEN_EVERY_MS, SessionEntry, touch_session
 from . import failures
 from .authentication import authenticate
 from .authorisation import authorise
@@ -101,9 +101,12 @@ async def note_use(services: Services, caller: Caller) -> None:
     """After the answer is out: when the token or session was last used, to the minute."""
     if caller.token is not None:
         await touch_token(services.database, caller.token, await services.database.now_ms())
-    elif caller.session is not None and caller.cookie is not None:
-        if system_now_ms() - caller.session.last_seen_at_ms >= SEEN_EVERY_MS:  # most pages end without a statement more
-            await touch_session(services.database, caller.cookie, await services.database.now_ms())
+    elif caller.cookie is not None and _seen_long_ago(caller.session):  # most pages end without a statement more
+        await touch_session(services.database, caller.cookie, await services.database.now_ms())
+
+
+def _seen_long_ago(session: SessionEntry | None) -> bool:
+    return session is not None and system_now_ms() - session.last_seen_at_ms >= SEEN_EVERY_MS
 
 
 async def authorised_call(services: Services, caller: Caller, needs: Right | None, request: Request) -> Call:
