@@ -9,6 +9,7 @@ bounded by the catalogue (bytes per topic: see `samples`); a namespace that is g
 import asyncio
 import logging
 import time
+from asyncio import sleep
 from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
@@ -49,15 +50,19 @@ class Sampler:
         self._catalogue = WatchedCatalogue(database)
         self._histories: dict[UUID, NamespaceHistory] = {}
         self._looks: dict[UUID, asyncio.Task[Look]] = {}  # under way: at most one for each namespace
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._refreshes: dict[UUID, asyncio.Task[None]] = {}  # likewise, for pages
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to look, in a task of the running loop."""
-        self._keep(asyncio.create_task(self._run(), name="sampler"))
+        assert self._task is None, "it runs already"
+        self._task = asyncio.create_task(self._run(), name="sampler")
 
     async def stop(self) -> None:
         """End the task, and what it or a page began."""
-        tasks: list[asyncio.Task[None] | asyncio.Task[Look]] = [*self._tasks, *self._looks.values()]
+        tasks: list[asyncio.Task[None] | asyncio.Task[Look]] = [*self._refreshes.values(), *self._looks.values()]
+        if self._task is not None:
+            tasks.append(self._task)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -70,12 +75,15 @@ class Sampler:
     async def refreshed(self, namespace_id: UUID, max_age_s: float) -> NamespaceSample:
         """A sample no older than that, if the broker gives one within REFRESH_S_MAX; else the latest, with the reason.
 
-        Who asks for a namespace while it is looked at shares that look.
+        Those who ask for the same namespace at the same time share one look.
         """
         sample = self.latest(namespace_id)
         if sample is not None and not sample.missing_because and self._age_s(sample) <= max_age_s:
             return sample
-        refresh = self._keep(asyncio.create_task(self._refresh(namespace_id)))
+        refresh = self._refreshes.get(namespace_id)
+        if refresh is None:
+            refresh = self._refreshes[namespace_id] = asyncio.create_task(self._refresh(namespace_id))
+            refresh.add_done_callback(lambda _: self._refreshes.pop(namespace_id, None))
         done, _ = await asyncio.wait({refresh}, timeout=REFRESH_S_MAX)
         sample = self.latest(namespace_id)
         if sample is None:
@@ -106,7 +114,7 @@ class Sampler:
                 pause_s = min(max(SAMPLE_EVERY_S, busy_s / SHARE_OF_A_CORE), PAUSE_S_MAX)
             except Exception as error:  # whatever the database's driver throws: the next round asks again
                 log.warning("the catalogue cannot be read for sampling", extra={"error": repr(error)})
-            await asyncio.sleep(pause_s)
+            await sleep(pause_s)
 
     async def _refresh(self, namespace_id: UUID) -> None:
         try:
@@ -151,9 +159,3 @@ class Sampler:
 
     def _age_s(self, sample: NamespaceSample) -> float:
         return (self._now_ms() - sample.as_of_ms) / 1000
-
-    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
-        """The loop itself holds no reference to a task."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +15,7 @@ from uuid import UUID
 import httpx
 from coldstream.console.app import build_app
 from coldstream.console.config import ConsoleConfig
+from coldstream.console.figures import NOTHING_KNOWN, NamespaceFigures, TopicFigures
 from coldstream.console.kafka import BrokerClient, BrokerUnavailable, PartitionFigures
 from coldstream.migrations.upgrade import upgrade
 from coldstream.tenants.bootstrap import bootstrap
@@ -38,6 +39,18 @@ class Broker(BrokerClient):
         if self.unavailable is not None:
             raise BrokerUnavailable(self.unavailable)
         return self.known
+
+    async def namespace_figures(
+        self, namespace_id: UUID, topics: Mapping[str, int], known: NamespaceFigures | None = None
+    ) -> NamespaceFigures:
+        """The same of every topic; no groups."""
+        if self.unavailable is not None:
+            raise BrokerUnavailable(self.unavailable)
+        told = {
+            name: TopicFigures(tuple(self.known.get(index, NOTHING_KNOWN) for index in range(count)))
+            for name, count in topics.items()
+        }
+        return NamespaceFigures(told, ())
 
 
 @dataclass(slots=True)
