@@ -25,8 +25,8 @@ from .batch import (
     LENGTH_STARTS_AT,
     BatchHeader,
 )
+from .cleaning import CLEANED_SUFFIX, Clean, Cleaned, CompactionFailed, SegmentFile
 from .codecs import compress
-from .compaction import CLEANED_SUFFIX, Clean, Cleaned, CompactionFailed, SegmentFile
 from .disk import Buffer, Disk
 from .errors import CorruptBatch, DecodeFailed
 from .offset_map import OffsetMap

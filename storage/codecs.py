@@ -11,7 +11,7 @@ import cramjam
 import lz4.frame
 
 from .batch import CODECS
-from .errors import DecodeFailed
+from .errors import DecodeFailed, DecompressedTooLarge
 
 DECOMPRESSED_BYTES_MAX = 64 * 2**20
 XERIAL_MAGIC = b"\x82SNAPPY\x00"  # the framing of snappy-java, which Kafka's own clients use
@@ -62,7 +62,7 @@ def compress(codec: str, data: bytes) -> bytes:
 
 
 def _too_large(bytes_max: int) -> DecodeFailed:
-    return DecodeFailed(f"the records are larger than {bytes_max} bytes when decompressed")
+    return DecompressedTooLarge(f"the records are larger than {bytes_max} bytes when decompressed")
 
 
 def _gunzip(data: bytes | memoryview, bytes_max: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The work of the cold worker itself: uploads, chunks, deletions. The process around it is `platform.worker`.
+"""The work of the cold worker: uploads, chunks, deletions, compaction. The process around it is `platform.worker`.
 
 Always true: an upload that is answered was verified in the store: its size and MD5 where the store tells one, else its
 tail, read back. Temporary files live in a directory of the worker's own and are removed whatever happens, at the latest
@@ -9,12 +9,18 @@ import asyncio
 import logging
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .chunk_cache import ChunkCache
 from .chunk_source import ChunkSource
+from .cleaning import Clean, Cleaned
 from .cold_worker import ChunkFile, ChunkWanted, ColdWorkerStats, Upload, Uploaded
 from .cold_writer import WrittenObject, write_object
+from .disk import OsDisk
 from .object_store import ObjectStore, ObjectStoreUnavailable
+
+if TYPE_CHECKING:
+    from .cleaner import Cleaner
 
 _LOG = logging.getLogger(__name__)
 UPLOADS_MAX = 2
@@ -30,6 +36,8 @@ class ColdTasks:
         self._cache = ChunkCache(directory / CHUNKS_FOLDER, bytes_max=cache_bytes_max, files_max=cache_files_max)
         self._source = ChunkSource(store, self._cache)
         self._upload_gate = asyncio.Semaphore(UPLOADS_MAX)
+        self._cleaner: Cleaner | None = None
+        self._cleaner_gate = asyncio.Semaphore(1)
         self._uploaded_objects = self._uploaded_bytes = 0
 
     def load(self) -> None:
@@ -77,6 +85,14 @@ class ColdTasks:
         tail = await self._store.get_range(key, written.size_bytes - len(written.tail), written.size_bytes)
         if tail != written.tail:
             raise ObjectStoreUnavailable(f"{key}: the store gives back another tail than was put")
+
+    async def clean(self, request: Clean) -> Cleaned:
+        async with self._cleaner_gate:
+            if self._cleaner is None:
+                from .cleaner import Cleaner  # every codec: several megabytes that most workers never need
+
+                self._cleaner = Cleaner(OsDisk())
+            return await asyncio.to_thread(self._cleaner.clean, request)
 
     async def chunk(self, wanted: ChunkWanted) -> ChunkFile | None:
         return await self._source.chunk(wanted)

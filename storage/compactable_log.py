@@ -10,7 +10,8 @@ import threading
 
 from .checkpoints import decode_entries, encode_entries, read_file, replace_file
 from .cleaner import cleaned_path, remove_cleaned
-from .compaction import Cleaned, CompactionPlan, plan_compaction
+from .cleaning import Cleaned
+from .compaction import CompactionPlan, plan_compaction
 from .disk import Disk
 from .log_directory import LogDirectory
 from .open_files import OpenFile

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from uuid import uuid4
 
-from .compaction import Clean, Cleaned, CompactionPlan, SegmentCleaner, SegmentFile
+from .cleaning import Clean, Cleaned, SegmentCleaner, SegmentFile
+from .compaction import CompactionPlan
 from .config import LogConfig
 from .log import Log
 from .offset_map import KEYS_MAX

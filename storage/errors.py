@@ -95,3 +95,7 @@ class CorruptLog(LogError):
 
 class DecodeFailed(LogError):
     """A batch whose records cannot be decoded: malformed, of an unknown codec, or too large when decompressed."""
+
+
+class DecompressedTooLarge(DecodeFailed):
+    """More comes out of a batch than may."""

@@ -17,7 +17,7 @@ from itertools import zip_longest
 
 from .batch import BatchHeader
 from .checkpoints import TEMPORARY_SUFFIX, decode_entries, encode_entries, read_file, replace_file
-from .compaction import CLEANED_SUFFIX
+from .cleaning import CLEANED_SUFFIX
 from .disk import Disk
 from .epochs import EPOCHS_FILE, Epochs, decode_epochs, encode_epochs, truncated_to, with_epoch
 from .producers import Producers

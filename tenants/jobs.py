@@ -5,6 +5,7 @@ and attempt), so a worker that was slow to die spoils nothing; a job whose owner
 go on from its progress. States move as NEXT says and never back from an end.
 
 Kinds now: `offload`, payload `{"topic_id", "drop_local"}`: seal, offload, and with `drop_local` evict, a topic.
+`compact`, payload `{"topic_id"}`: seal and compact a topic.
 `preview`, payload `{"topic_id", "configs"}`: tell what a topic would lose with these effective configs, as text. It
 changes nothing: it has no audit row, is not listed, and is soon forgotten.
 """
@@ -25,8 +26,9 @@ from .models import Job, JobState, Namespace
 from .versions import Counter, bump
 
 OFFLOAD = "offload"
+COMPACT = "compact"
 PREVIEW = "preview"
-KINDS = frozenset({OFFLOAD, PREVIEW})
+KINDS = frozenset({OFFLOAD, COMPACT, PREVIEW})
 QUIET = frozenset({PREVIEW})  # kinds that change nothing
 KEPT_MS = 30 * 86_400_000  # how long an ended job can be looked at
 QUIET_KEPT_MS = 3_600_000  # and one that changes nothing, whether it ended or nobody ever took it up

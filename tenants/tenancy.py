@@ -18,7 +18,7 @@ from .actor import Actor
 from .audit import Subject, record
 from .catalogue import NamespaceEntry, with_tenant
 from .database import session_now_ms
-from .errors import AlreadyExists, InvalidArgument, NotEmpty, NotFound
+from .errors import AlreadyExists, InvalidArgument, InvalidConfig, NotEmpty, NotFound
 from .member_grants import drop_member_grants
 from .models import (
     PARTITIONS_MAX,
@@ -171,6 +171,8 @@ async def alter_namespace(
     version = (await bump(session, Counter.CATALOGUE, Counter.REVOCATIONS)).catalogue
     before = (await namespace_scope(session, tenant, name)).entry
     row, owner = (await session.execute(with_tenant().where(Namespace.id == before.id))).one()
+    if checked is not None:
+        await _check_topics(session, before.id, checked)
     given = {
         "auto_create_topics": auto_create_topics,
         "defaults": checked,
@@ -196,6 +198,16 @@ async def alter_namespace(
         after=_namespace_described(after),
     )
     return after
+
+
+async def _check_topics(session: AsyncSession, namespace_id: UUID, defaults: Mapping[str, str]) -> None:
+    """Raises InvalidConfig when the defaults contradict what a live topic says of itself."""
+    topics = select(Topic.name, Topic.configs).where(Topic.namespace_id == namespace_id, Topic.deleted_at_ms.is_(None))
+    for name, configs in await session.execute(topics):
+        try:
+            topic_configs.check_tiers({**defaults, **configs})
+        except InvalidConfig as error:
+            raise InvalidConfig(f"topic {name!r}: {error}") from None
 
 
 async def delete_namespace(

@@ -1,7 +1,8 @@
 """Every topic config we offer: Kafka's name, type, default, what values it takes and what it means.
 
-Always true: an override that passed `validate` resolves; `resolve` answers every config, typed (int, bool or str). What
-Kafka has and we do not offer yet is refused by name, so that nobody is misled. Overrides are kept as text, canonical.
+Always true: an override that passed `validate` resolves; `resolve` answers every config, typed (int, bool or str; a
+decimal is a str). What Kafka has and we do not offer yet is refused by name, so that nobody is misled. Overrides are
+kept as text, canonical.
 """
 
 import re
@@ -71,15 +72,13 @@ def _boolean(name: str, default: bool, doc: str, *, refused: Mapping[str, str] |
     return ConfigDefinition(name=name, type=ConfigType.BOOLEAN, default=default, doc=doc, refused=refused)
 
 
-_COMPACT = "compaction is not offered yet; leave cleanup.policy=delete"
 _RECOMPRESS = "the broker does not recompress; leave compression.type=producer and set the compression in the producer"
 
 _ALL = (
     _choice(
         "cleanup.policy",
-        ("delete",),
-        "What happens to old records: delete by age and size.",
-        refused={"compact": _COMPACT, "compact,delete": _COMPACT, "delete,compact": _COMPACT},
+        ("delete", "compact", "compact,delete"),
+        "What happens to old records: delete by age and size, keep only the newest of each key, or both.",
         is_list=True,
     ),
     _choice(
@@ -148,6 +147,13 @@ _ALL = (
         ("CreateTime", "LogAppendTime"),
         "Whether records keep the producer's timestamp or get the broker's.",
     ),
+    ConfigDefinition(
+        name="min.cleanable.dirty.ratio",
+        type=ConfigType.DOUBLE,
+        default="0.5",
+        doc="Which part of a compacted log has to be new before it is compacted again.",
+        most=1,
+    ),
     _number("min.compaction.lag.ms", 0, "Shortest time a record stays uncompacted.", unit=Unit.MS),
     _number(
         "min.insync.replicas",
@@ -160,7 +166,7 @@ _ALL = (
     _boolean(
         "remote.storage.enable",
         True,
-        "Whether sealed segments go to the object store; false keeps them on the broker's disk only.",
+        "Whether sealed segments go to the object store; false, and always with compaction: on local disk only.",
     ),
     _number(
         "retention.bytes",
@@ -225,6 +231,7 @@ _SPELLINGS: Mapping[Unit, tuple[tuple[str, int], ...]] = {
     Unit.BYTES: (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024), ("B", 1)),
 }
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,4})?", re.ASCII)
 _HUMAN = re.compile(r"([0-9]{1,20})\s*([A-Za-z]{1,3})", re.ASCII)
 _UNLIMITED = ("unlimited", "infinite", "forever")
 
@@ -288,6 +295,7 @@ def validate(overrides: Mapping[str, str], namespace_defaults: Mapping[str, str]
     """The overrides, canonical. Raises InvalidConfig for the first that is wrong, or for two that contradict."""
     checked = {name: canonical(name, text) for name, text in overrides.items()}
     known = {**(namespace_defaults or {}), **checked}
+    check_tiers(known)
     for local, total in (("local.retention.ms", "retention.ms"), ("local.retention.bytes", "retention.bytes")):
         limit = int(known.get(total, DEFINITIONS[total].default))
         if local in checked and _exceeds(int(checked[local]), limit):
@@ -298,10 +306,21 @@ def validate(overrides: Mapping[str, str], namespace_defaults: Mapping[str, str]
     return checked
 
 
+def check_tiers(texts: Mapping[str, str]) -> None:
+    """Raises InvalidConfig when configs, canonical and with their namespace's defaults, ask to tier and to compact."""
+    policy = texts.get("cleanup.policy", "")
+    if "compact" in policy and texts.get("remote.storage.enable") == "true":
+        raise InvalidConfig(
+            f"cleanup.policy={policy} with remote.storage.enable=true: what is in the object store is not compacted "
+            "yet; set remote.storage.enable=false for a topic that is"
+        )
+
+
 def resolve(overrides: Mapping[str, str], namespace_defaults: Mapping[str, str]) -> dict[str, Value]:
     """Every config with its effective value: override, else the namespace's default, else the platform's.
 
-    `local.retention.*` come out as they act: -2 replaced by, and never more than, the total retention.
+    `local.retention.*` come out as they act: -2 replaced by, and never more than, the total retention. So does
+    `remote.storage.enable`: false for a compacted topic, as clients that only know Apache Kafka's default expect.
     """
     values = {
         name: parse_value(name, text)
@@ -309,6 +328,8 @@ def resolve(overrides: Mapping[str, str], namespace_defaults: Mapping[str, str])
         else definition.default
         for name, definition in DEFINITIONS.items()
     }
+    if "compact" in str(values["cleanup.policy"]):
+        values["remote.storage.enable"] = False
     for local, total in (("local.retention.ms", "retention.ms"), ("local.retention.bytes", "retention.bytes")):
         mine, limit = int(values[local]), int(values[total])
         if mine == SAME_AS_RETENTION or _exceeds(mine, limit):
@@ -330,6 +351,15 @@ def _parse_number(definition: ConfigDefinition, text: str) -> Value:
     return value
 
 
+def _parse_decimal(definition: ConfigDefinition, text: str) -> Value:
+    """Kept as text: Kafka's spelling of it, exact."""
+    if not _DECIMAL.fullmatch(text):
+        raise InvalidConfig(f"{definition.name}={text[:80]}: not a number with up to four decimals")
+    if not definition.least <= float(text) <= definition.most:
+        raise InvalidConfig(f"{definition.name}={text}: must be from {definition.least} to {definition.most}")
+    return str(float(text))
+
+
 def _parse_boolean(definition: ConfigDefinition, text: str) -> Value:
     lower = text.lower()
     if lower not in ("true", "false"):
@@ -340,7 +370,7 @@ def _parse_boolean(definition: ConfigDefinition, text: str) -> Value:
 
 def _parse_choice(definition: ConfigDefinition, text: str) -> Value:
     if definition.type is ConfigType.LIST:
-        text = ",".join(item.strip() for item in text.split(","))
+        text = ",".join(sorted({item.strip() for item in text.split(",")}))
     _check_refused(definition, text)
     if text not in definition.choices:
         raise InvalidConfig(f"{definition.name}={text[:80]}: must be {' or '.join(definition.choices)}")
@@ -357,6 +387,7 @@ _PARSERS: Mapping[ConfigType, Callable[[ConfigDefinition, str], Value]] = {
     ConfigType.BOOLEAN: _parse_boolean,
     ConfigType.STRING: _parse_choice,
     ConfigType.LIST: _parse_choice,
+    ConfigType.DOUBLE: _parse_decimal,
     ConfigType.INT: _parse_number,
     ConfigType.LONG: _parse_number,
 }

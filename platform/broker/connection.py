@@ -279,6 +279,21 @@ class Connection(asyncio.BufferedProtocol):
         self._task = asyncio.ensure_future(self._await_answer(header, answer, self.read_began_s))
         self.services.keep(self._task)
 
+    def work_later(self, work: Awaitable[None]) -> None:
+        """Let a task do the rest of a request, its answer included; frames that follow wait until it has."""
+        self._busy = True
+        self._task = asyncio.ensure_future(self._await_work(work))
+        self.services.keep(self._task)
+
+    async def _await_work(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            self.close(self.failure(error))
+            return
+        self._task = None
+        self.wake()
+
     async def _await_answer(self, header: RequestHeader, answer: Awaitable[Any], began_s: float) -> None:
         try:
             response = answer_bytes(header, await answer)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ...tenants import jobs
 from ...tenants.errors import LeaseLost
+from .compact_job import CompactJob
 from .job_run import JobFailed, JobKind, JobRun
 from .offload_job import OffloadJob
 from .preview_job import PreviewJob
@@ -38,6 +39,7 @@ def job_kinds(services: "Services") -> Mapping[str, JobKind]:
     """What this broker can do, by the name of its kind."""
     return {
         jobs.OFFLOAD: OffloadJob(services),
+        jobs.COMPACT: CompactJob(services),
         jobs.PREVIEW: PreviewJob(services),
     }
 

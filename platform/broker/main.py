@@ -37,6 +37,7 @@ from . import apis  # noqa: F401 - fills the registry
 from .authentication import Authentication
 from .cannot_start import CannotStart, is_mistake, sentence
 from .catalogue_follower import CatalogueFollower
+from .compactor import Compactor
 from .connection import Connection
 from .group_log import GroupLogs
 from .housekeeping import Housekeeping
@@ -131,6 +132,7 @@ class Broker:
             cold=cold,
             slow_reads=SlowReads(cold, metrics),
             tiering=tiering,
+            compactor=Compactor(worker, logs, tiering, metrics, Services.now_ms),
             producer_ids=ProducerIds(database),
             worker=worker,
         )
@@ -147,6 +149,7 @@ class Broker:
             ("lease", keep_lease(database, registration, self._storage_failed)),
             ("housekeeping", Housekeeping(services).run()),
             ("tiering", tiering.run()),
+            ("compaction", services.compactor.run()),
             ("jobs", services.jobs.run()),
         ):
             task = asyncio.create_task(coroutine, name=name)
@@ -202,6 +205,7 @@ class Broker:
             undo()
         await services.end_tasks(SHUTDOWN_TASKS_S)
         services.slow_reads.close()
+        services.key_checks.close()
         await services.rounds.drain()
         await asyncio.to_thread(services.logs.close_all)
         await asyncio.to_thread(services.group_log.close)

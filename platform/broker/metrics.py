@@ -45,6 +45,11 @@ class BrokerMetrics:
         self.uploaded_segments = 0
         self.upload_failures = 0
         self.commit_rounds = 0
+        self.compaction_passes = 0
+        self.compaction_failures = 0
+        self.compacted_bytes = 0
+        self.compaction_bytes_removed = 0
+        self.compaction_records_removed = 0
         self._latencies: dict[int, Latency] = {}
         self._errors: Counter[tuple[int, int]] = Counter()
 
@@ -92,6 +97,15 @@ class BrokerMetrics:
                 self.upload_failures,
             ),
             ("coldstream_commit_rounds", "Commit rounds made durable", self.commit_rounds),
+            ("coldstream_compaction_passes", "Passes of compaction over a log", self.compaction_passes),
+            ("coldstream_compaction_failures", "Passes that failed and will be tried again", self.compaction_failures),
+            ("coldstream_compacted_bytes", "Bytes of segments that passes went through", self.compacted_bytes),
+            ("coldstream_compaction_removed_bytes", "Bytes that compaction took away", self.compaction_bytes_removed),
+            (
+                "coldstream_compaction_removed_records",
+                "Records that compaction took away",
+                self.compaction_records_removed,
+            ),
         ):
             yield CounterMetricFamily(name, text, value)
 

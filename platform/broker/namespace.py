@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Partition:
     """One partition led by this broker: its log, what of it is cold, and the fetches that wait for it."""
 
-    __slots__ = ("cold", "index", "leader_epoch", "log", "topic", "waiting")
+    __slots__ = ("cold", "compacting", "index", "leader_epoch", "log", "topic", "waiting")
 
     def __init__(self, topic: "Topic", index: int, log: Log, leader_epoch: int) -> None:
         self.topic = topic
@@ -30,6 +30,7 @@ class Partition:
         self.log = log
         self.leader_epoch = leader_epoch
         self.cold: tuple[ColdSegment, ...] = ()  # committed, sorted by base offset
+        self.compacting = False  # its files are being replaced: none of them may be uploaded
         self.waiting: set[FetchJob] = set()
 
     @property
@@ -87,6 +88,7 @@ class NamespaceView:
         "_by_name",
         "auto_create_topics",
         "cluster_id",
+        "has_compacted",
         "id",
         "name",
         "producer_blocks",
@@ -106,6 +108,7 @@ class NamespaceView:
         self.suspended = False
         self.producer_blocks: set[int] = set()  # producer id blocks bound to this namespace
         self.version = 0
+        self.has_compacted = False  # whether producing has to look for such topics
         self._by_name: dict[bytes, Topic] = {}
         self._by_id: dict[bytes, Topic] = {}
 
@@ -125,6 +128,7 @@ class NamespaceView:
         """Show a topic; for the catalogue follower."""
         self._by_name[topic.name_bytes] = topic
         self._by_id[topic.id.bytes] = topic
+        self.has_compacted = self.has_compacted or topic.log_config.compacted
         self.version += 1
 
     def remove(self, topic: Topic) -> None:
@@ -136,4 +140,5 @@ class NamespaceView:
 
     def changed(self) -> None:
         """Tell caches that a topic's configuration moved."""
+        self.has_compacted = any(topic.log_config.compacted for topic in self._by_id.values())
         self.version += 1

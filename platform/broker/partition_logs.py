@@ -125,26 +125,30 @@ class PartitionLogs:
 
 def log_config(configs: Mapping[str, Value]) -> LogConfig:
     """The log's part of a topic's resolved configuration."""
-    policy = str(configs["cleanup.policy"])
+    compacted = "compact" in str(configs["cleanup.policy"])
+    lag_max_ms = int(configs["max.compaction.lag.ms"])
+    segment_ms = int(configs["segment.ms"])
 
     def number(name: str) -> int:
         return int(configs[name])
 
     return LogConfig(
         segment_bytes=number("segment.bytes"),
-        segment_ms=number("segment.ms"),
+        segment_ms=min(segment_ms, lag_max_ms) if compacted else segment_ms,  # what is not sealed is not compacted
         retention_ms=number("retention.ms"),
         retention_bytes=number("retention.bytes"),
         local_retention_ms=number("local.retention.ms"),
         local_retention_bytes=number("local.retention.bytes"),
         tiered=bool(configs["remote.storage.enable"]),
         max_message_bytes=number("max.message.bytes"),
-        compacted="compact" in policy,
-        deleted_by_age="delete" in policy,
+        compacted=compacted,
+        deleted_by_age="delete" in str(configs["cleanup.policy"]),
         log_append_time=configs["message.timestamp.type"] == "LogAppendTime",
         timestamp_before_max_ms=number("message.timestamp.before.max.ms"),
         timestamp_after_max_ms=number("message.timestamp.after.max.ms"),
         compression=str(configs["compression.type"]),
         delete_retention_ms=number("delete.retention.ms"),
         min_compaction_lag_ms=number("min.compaction.lag.ms"),
+        max_compaction_lag_ms=lag_max_ms,
+        min_cleanable_dirty_ratio=float(configs["min.cleanable.dirty.ratio"]),
     )

@@ -1,13 +1,16 @@
 """Produce (key 0): the hot path from frames to log appends.
 
 Always true: the batches of one read are queued on their logs as frames are parsed, written with one writev per log when
-the read ends, and only then answered; records are never decoded; no task, no await, no SQL.
+the read ends, and only then answered; no task, no await, no SQL. Records are never decoded, but for compacted topics:
+those are checked for keys (`key_checks`), and a request with many of them is set aside for that, with all that follows
+on its connection behind it.
 
 Versions 3 to 13 are served. Versions 0 to 2 are offered, because older librdkafka turns compression off unless they are
 (KAFKA-18659), and answered with UNSUPPORTED_VERSION: their message formats are not kept here.
 """
 
 import struct
+from collections.abc import Mapping, Sequence
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,8 +22,9 @@ from ..cluster.producer_ids import BLOCK_IDS
 from ..wire.api import ApiKey
 from ..wire.errors import ErrorCode
 from ..wire.header import RequestHeader
-from ..wire.produce import encode_produce_response, parse_produce
+from ..wire.produce import ProduceRequest, encode_produce_response, parse_produce
 from .context import Caller
+from .key_checks import check_here
 from .log_errors import produce_error
 from .namespace import Topic
 
@@ -37,6 +41,17 @@ FOREIGN_PRODUCER = "a producer id that is not of this namespace"
 
 # topic, partition, error, base offset, append time, log start, message, and the log it was queued on
 Outcome = tuple[bytes, int, int, int, int, int, str | None, Log | None]
+
+
+NO_REFUSALS: Mapping[int, str] = {}
+
+
+class Wanted(NamedTuple):
+    """A batch to be checked: its number in the request, and where it is."""
+
+    number: int
+    start: int
+    stop: int
 
 
 class Pending(NamedTuple):
@@ -65,6 +80,26 @@ class ProduceRound:
         """Parse one request and queue its batches. Raises Malformed."""
         version = header.api_version
         request = parse_produce(view, header.body_start, end, version)
+        refusals = NO_REFUSALS
+        if caller.namespace.has_compacted:
+            wanted = self._to_check(caller, header, request)
+            problems = check_here([view[start:stop] for _, start, stop in wanted])
+            if problems is None:
+                self._check_later(caller, header, view, end)
+                return
+            refusals = refusals_of(wanted, problems)
+        self._queue(caller, header, request, view, refusals)
+
+    def _queue(
+        self,
+        caller: Caller,
+        header: RequestHeader,
+        request: ProduceRequest,
+        view: memoryview,
+        refusals: Mapping[int, str],
+    ) -> None:
+        """Queue the batches of one request, but for those that are refused."""
+        version = header.api_version
         if caller.permissions is not self._cache_permissions or caller.namespace.version != self._cache_version:
             self._writable.clear()
             self._cache_permissions, self._cache_version = caller.permissions, caller.namespace.version
@@ -77,11 +112,36 @@ class ProduceRound:
         else:
             now_ms = time_ns() // 1_000_000
             by_id = version >= VERSION_WITH_IDS_MIN
-            outcomes = [
-                self._append(caller, by_id, key, index, view, start, stop, now_ms)
-                for key, index, start, stop in request.partitions
-            ]
+            outcomes = []
+            for number, (key, index, start, stop) in enumerate(request.partitions):
+                if refusals and number in refusals:
+                    outcomes.append((key, index, ErrorCode.INVALID_RECORD, -1, -1, -1, refusals[number], None))
+                else:
+                    outcomes.append(self._append(caller, by_id, key, index, view, start, stop, now_ms))
         self._pending.append(Pending(version, header.correlation_id, acks, outcomes))
+
+    def _to_check(self, caller: Caller, header: RequestHeader, request: ProduceRequest) -> list[Wanted]:
+        """The batches for compacted topics that the caller may write to."""
+        by_id = header.api_version >= VERSION_WITH_IDS_MIN
+        wanted: list[Wanted] = []
+        for number, (key, _, start, stop) in enumerate(request.partitions):
+            topic = resolve(caller, key, by_id)
+            if isinstance(topic, Topic) and topic.log_config.compacted and start >= 0:
+                wanted.append(Wanted(number, start, stop))
+        return wanted
+
+    def _check_later(self, caller: Caller, header: RequestHeader, view: memoryview, end: int) -> None:
+        self.finish()  # what came before goes first, and its buffer is about to be used for something else
+        body = memoryview(bytearray(view[header.body_start : end]))
+        self._connection.work_later(self._checked(caller, header, body, self._connection.read_began_s))
+
+    async def _checked(self, caller: Caller, header: RequestHeader, body: memoryview, began_s: float) -> None:
+        request = parse_produce(body, 0, len(body), header.api_version)
+        wanted = self._to_check(caller, header, request)
+        problems = await self._connection.services.key_checks.check([body[start:stop] for _, start, stop in wanted])
+        self._queue(self._connection.caller or caller, header, request, body, refusals_of(wanted, problems))
+        self._connection.read_began_s = began_s
+        self.finish()
 
     def _append(
         self, caller: Caller, by_id: bool, key: bytes, index: int, view: memoryview, start: int, stop: int, now_ms: int
@@ -197,6 +257,11 @@ def refuse_request(version: int, acks: int) -> tuple[ErrorCode, str]:
     if not -1 <= acks <= 1:
         return ErrorCode.INVALID_REQUIRED_ACKS, f"acks={acks}: only -1 (all), 0 and 1 are valid"
     return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactions are not offered yet"
+
+
+def refusals_of(wanted: Sequence[Wanted], problems: Sequence[str | None]) -> dict[int, str]:
+    """What is wrong with which batch of a request, by its number."""
+    return {batch.number: problem for batch, problem in zip(wanted, problems, strict=True) if problem is not None}
 
 
 def with_failures(request: Pending, failed: dict[Log, LogError]) -> Pending:

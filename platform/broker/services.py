@@ -16,10 +16,12 @@ from ..settings import Address, Settings
 from ..worker.client import ColdWorkerProcess
 from .authentication import Authentication
 from .catalogue_follower import CatalogueFollower
+from .compactor import Compactor
 from .context import Caller
 from .group_log import GroupLogs
 from .intake import ReceiveBuffer
 from .jobs import BrokerJobs
+from .key_checks import KeyChecks
 from .metrics import BrokerMetrics
 from .partition_logs import PartitionLogs
 from .producer_ids import ProducerIds
@@ -58,6 +60,7 @@ class Services:
         cold: ColdReader,
         slow_reads: SlowReads,
         tiering: Tiering,
+        compactor: Compactor,
         producer_ids: ProducerIds,
         worker: ColdWorkerProcess,
     ) -> None:
@@ -75,7 +78,9 @@ class Services:
         self.cold = cold
         self.slow_reads = slow_reads
         self.tiering = tiering
+        self.compactor = compactor
         self.jobs = BrokerJobs(self)
+        self.key_checks = KeyChecks()
         self.producer_ids = producer_ids
         self.worker = worker
         self.receive = ReceiveBuffer()

@@ -126,6 +126,10 @@ class Tiering:
         for partition in self._logs.partitions():
             await asyncio.to_thread(partition.log.sealed_segments)
 
+    def is_uploading(self, partition: Partition) -> bool:
+        """Whether a file of the partition is on its way to the object store."""
+        return partition in self._uploading or partition in self._passes
+
     def backlog(self) -> Backlog:
         """What was sealed and not yet cold when the partitions were last looked at."""
         return self._backlog
@@ -134,9 +138,12 @@ class Tiering:
 
     async def offload(self, partition: Partition, *, at_once: bool = False) -> OffloadOutcome:
         """Upload what is due of one partition; `at_once` does not wait for a backoff to end."""
+        if partition.compacting:
+            return OffloadOutcome(skipped=True)
         self._uploading[partition] += 1
         try:
-            outcome = await self._offload.run(partition.log, partition, at_once=at_once)
+            was_compacted = partition.log.was_compacted
+            outcome = await self._offload.run(partition.log, partition, gaps_allowed=was_compacted, at_once=at_once)
         finally:
             self._uploading[partition] -= 1
             if not self._uploading[partition]:

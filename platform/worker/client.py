@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import msgspec
 
+from ...storage.cleaning import Clean, Cleaned
 from ...storage.cold_worker import ChunkFile, ChunkWanted, ColdWorkerStats, ColdWorkerUnavailable, Upload, Uploaded
 from .messages import OPS, Configure, MessageTooLong, Reply, Request, frame, from_error, read_frame
 
@@ -138,6 +139,10 @@ class ColdWorkerProcess:
 
     async def chunk(self, wanted: ChunkWanted) -> ChunkFile | None:
         result: ChunkFile | None = await self._ask("chunk", wanted)
+        return result
+
+    async def clean(self, request: Clean) -> Cleaned:
+        result: Cleaned = await self._ask("clean", request)
         return result
 
     async def delete(self, keys: Collection[str]) -> set[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ...storage.cleaning import Clean, Cleaned, CompactionFailed
 from ...storage.cold_format import CorruptObject
 from ...storage.cold_worker import ChunkFile, ChunkWanted, ColdWorkerStats, ColdWorkerUnavailable, Upload, Uploaded
 from ...storage.cold_writer import CorruptSegment
@@ -56,6 +57,7 @@ OPS: Mapping[str, tuple[object, object]] = {
     "configure": (Configure, None),
     "upload": (Upload, Uploaded),
     "chunk": (ChunkWanted, ChunkFile | None),
+    "clean": (Clean, Cleaned),
     "delete": (list[str], set[str]),
     "probe": (None, None),
     "stats": (None, ColdWorkerStats),
@@ -65,6 +67,7 @@ ERRORS: Mapping[str, type[Exception]] = {
     kind.__name__: kind
     for kind in (
         ColdWorkerUnavailable,
+        CompactionFailed,
         CorruptObject,
         CorruptSegment,
         DigestMismatch,

@@ -1,6 +1,7 @@
 """The cold worker process: answers one broker's requests over a socket pair until that closes.
 
-Always true: it renames, swaps, deletes and commits nothing that the broker's data is; it knows no SQL and no tenants.
+Always true: it renames, swaps, deletes and commits nothing that the broker's data is (a compacted segment it writes
+beside the old one, for the broker to put in place); it knows no SQL and no tenants.
 It ends at once when the broker does, however much is in flight, since all of that may be cut off anywhere. One worker
 at a time uses a cache directory.
 """
@@ -19,6 +20,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from ...storage.cleaning import CompactionFailed
 from ...storage.cold_format import CorruptObject
 from ...storage.cold_tasks import ColdTasks
 from ...storage.cold_worker import ColdWorkerUnavailable
@@ -33,7 +35,14 @@ _DECODERS = {op: msgspec.msgpack.Decoder(body) for op, (body, _) in OPS.items()}
 LOCK_WAIT_S = 10.0  # for a worker of a broker that was killed, which is ending too
 CLOSE_WAIT_S = 1.0
 #: Their text says everything; anything else is logged with its traceback.
-EXPECTED_ERRORS = (ObjectStoreError, InvalidStoreUrl, CorruptObject, CorruptSegment, ColdWorkerUnavailable)
+EXPECTED_ERRORS = (
+    ObjectStoreError,
+    InvalidStoreUrl,
+    CorruptObject,
+    CorruptSegment,
+    CompactionFailed,
+    ColdWorkerUnavailable,
+)
 
 
 class WorkerProcess:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from coldstream.storage.batch import iterate_headers
 from coldstream.storage.cleaner import Cleaner
-from coldstream.storage.compaction import Clean, Cleaned, CompactionFailed
+from coldstream.storage.cleaning import Clean, Cleaned, CompactionFailed
 from coldstream.storage.compactor import CompactionOutcome, compact, estimate
 from coldstream.storage.config import LogConfig
 from coldstream.storage.log import Log

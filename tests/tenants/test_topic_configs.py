@@ -36,6 +36,7 @@ def test_defaults_are_the_designs() -> None:
         "message.timestamp.after.max.ms": 3_600_000,
         "delete.retention.ms": DAY_MS,
         "min.compaction.lag.ms": 0,
+        "min.cleanable.dirty.ratio": "0.5",
         "index.interval.bytes": 4096,
     }
     assert {name: effective[name] for name in expected} == expected
@@ -49,6 +50,7 @@ def test_every_default_is_a_legal_value_and_typed() -> None:
         ConfigType.LIST: str,
         ConfigType.INT: int,
         ConfigType.LONG: int,
+        ConfigType.DOUBLE: str,
     }
     for name, definition in DEFINITIONS.items():
         text = to_text(definition.default)
@@ -79,9 +81,12 @@ def test_every_default_is_a_legal_value_and_typed() -> None:
         ("min.insync.replicas", "2", "from 1 to 1"),
         ("remote.storage.enable", "yes", "true or false"),
         ("unclean.leader.election.enable", "true", "never moves"),
-        ("cleanup.policy", "compact", "not offered yet"),
-        ("cleanup.policy", "delete, compact", "not offered yet"),
+        ("cleanup.policy", "compacted", "must be delete or compact or compact,delete"),
         ("cleanup.policy", "", "must be delete"),
+        ("min.cleanable.dirty.ratio", "1.1", "from 0 to 1"),
+        ("min.cleanable.dirty.ratio", "-0.1", "not a number with"),
+        ("min.cleanable.dirty.ratio", "nan", "not a number with"),
+        ("min.cleanable.dirty.ratio", "1e-3", "not a number with"),
         ("compression.type", "zstd", "does not recompress"),
         ("compression.type", "brotli", "must be producer"),
         ("message.timestamp.type", "logappendtime", "CreateTime or LogAppendTime"),
@@ -97,6 +102,22 @@ def test_a_bad_config_is_refused_with_its_name_and_why(name: str, text: str, say
 def test_stored_values_are_canonical() -> None:
     given = {"retention.ms": " +0100 ", "remote.storage.enable": "FALSE", "cleanup.policy": " delete "}
     assert validate(given) == {"retention.ms": "100", "remote.storage.enable": "false", "cleanup.policy": "delete"}
+    given = {"cleanup.policy": "delete, compact", "min.cleanable.dirty.ratio": "1"}
+    assert validate(given) == {"cleanup.policy": "compact,delete", "min.cleanable.dirty.ratio": "1.0"}
+
+
+def test_a_compacted_topic_stays_on_local_disk_and_who_asks_for_both_is_told() -> None:
+    assert resolve({"cleanup.policy": "compact"}, {})["remote.storage.enable"] is False
+    assert resolve({}, {"cleanup.policy": "compact,delete"})["remote.storage.enable"] is False
+    assert resolve({"cleanup.policy": "delete"}, {"cleanup.policy": "compact"})["remote.storage.enable"] is True
+    validate({"cleanup.policy": "compact", "remote.storage.enable": "false"}, {"remote.storage.enable": "true"})
+    for overrides, defaults in (
+        ({"cleanup.policy": "compact", "remote.storage.enable": "true"}, {}),
+        ({"cleanup.policy": "compact"}, {"remote.storage.enable": "true"}),
+        ({"remote.storage.enable": "true"}, {"cleanup.policy": "compact,delete"}),
+    ):
+        with pytest.raises(InvalidConfig, match=r"set remote\.storage\.enable=false"):
+            validate(overrides, defaults)
 
 
 @pytest.mark.parametrize(

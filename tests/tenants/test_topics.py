@@ -100,7 +100,13 @@ BAD_TOPICS: list[tuple[str, int, dict[str, str], type[TenancyError], str]] = [
     ("t", -2, {}, InvalidPartitions, "1 to 1000"),
     ("t", 1001, {}, InvalidPartitions, "1 to 1000"),
     ("t", 1, {"retention.sm": "1"}, InvalidConfig, "retention.sm"),
-    ("t", 1, {"cleanup.policy": "compact"}, InvalidConfig, "not offered yet"),
+    (
+        "t",
+        1,
+        {"cleanup.policy": "compact", "remote.storage.enable": "true"},
+        InvalidConfig,
+        "remote.storage.enable=false",
+    ),
 ]
 
 
@@ -234,7 +240,11 @@ BAD_CHANGES = [
     ([ConfigChange("retention.ms", SET, None)], "a value is needed"),
     ([ConfigChange("retention.ms", APPEND, "1")], "not a list"),
     ([ConfigChange("no.such", DELETE)], "no.such"),
-    ([ConfigChange("cleanup.policy", APPEND, "compact")], "not offered yet"),
+    ([ConfigChange("cleanup.policy", APPEND, "compaction")], "must be delete or compact"),
+    (
+        [ConfigChange("cleanup.policy", APPEND, "compact"), ConfigChange("remote.storage.enable", SET, "true")],
+        "cleanup.policy=compact,delete with remote.storage.enable=true",
+    ),
     ([ConfigChange("cleanup.policy", SUBTRACT, "delete")], "must be delete"),
 ]
 
@@ -247,5 +257,15 @@ def test_bad_alterations_are_refused(url: str) -> None:
                 with pytest.raises(InvalidConfig) as refusal:
                     await alter_configs(session, ACTOR, world.namespace_id, "a", changes)
                 assert says in str(refusal.value)
+
+    in_world(url, scenario)
+
+
+def test_a_namespace_takes_no_defaults_that_contradict_what_one_of_its_topics_says(url: str) -> None:
+    async def scenario(world: World) -> None:
+        async with world.db.write() as session:
+            await create_topic(session, ACTOR, world.namespace_id, "kept-cold", 1, {"remote.storage.enable": "true"})
+            with pytest.raises(InvalidConfig, match="topic 'kept-cold': cleanup[.]policy=compact with"):
+                await alter_namespace(session, ACTOR, "acme", "shop", defaults={"cleanup.policy": "compact"})
 
     in_world(url, scenario)

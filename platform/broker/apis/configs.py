@@ -87,9 +87,9 @@ def describe_topic_config(
 ) -> description.DescribeConfigsResourceResult:
     """One config of a topic."""
     definition = DEFINITIONS[name]
-    default = to_text(definition.default)
     value = to_text(topic.configs[name])
     source = SOURCE_TOPIC if name in topic.overrides else SOURCE_DEFAULT
+    default = value if source == SOURCE_DEFAULT else to_text(definition.default)
     synonyms = []
     if request.include_synonyms:
         if source == SOURCE_TOPIC:
