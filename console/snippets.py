@@ -11,9 +11,20 @@ from msgspec import Struct
 
 from . import snippet_programs as programs
 from . import snippet_scripts as scripts
-from .snippet_connection import DEFAULT_GROUP, KEY_ID, KEY_SECRET, Connection
+from .snippet_connection import CA_FILE, DEFAULT_GROUP, KEY_ID, KEY_SECRET, MECHANISM, Connection
 
-__all__ = ["CLIENTS", "DEFAULT_GROUP", "KEY_ID", "KEY_SECRET", "Connection", "Snippet", "snippet", "snippets"]
+__all__ = [
+    "CA_FILE",
+    "CLIENTS",
+    "DEFAULT_GROUP",
+    "KEY_ID",
+    "KEY_SECRET",
+    "MECHANISM",
+    "Connection",
+    "Snippet",
+    "snippet",
+    "snippets",
+]
 
 
 class Snippet(Struct, frozen=True):

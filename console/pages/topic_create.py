@@ -58,14 +58,14 @@ async def show_new_topic(visit: Visit, query: NewTopicQuery) -> NewTopicView:
         problem=await name_problem(visit, query.name) if query.name else "",
         partitions_max=namespace.partitions_per_topic_max,
         retentions=[
-            Choice(str(ms), shown("retention.ms", ms) + (" (default)" if str(ms) == retention else ""))
+            Choice(str(ms), shown("retention.ms", str(ms)) + (" (default)" if str(ms) == retention else ""))
             for ms in presets
         ],
         retention=retention,
-        size_limit=shown("retention.bytes", int(default_of("retention.bytes", defaults))),
+        size_limit=shown("retention.bytes", default_of("retention.bytes", defaults)),
         policy=default_of("cleanup.policy", defaults),
         tiering=default_of("remote.storage.enable", defaults) == "true",
-        local_retention=shown("local.retention.ms", int(default_of("local.retention.ms", defaults))),
+        local_retention=shown("local.retention.ms", default_of("local.retention.ms", defaults)),
         manage_refused=why_not(visit, Right.TOPICS_MANAGE),
     )
 
@@ -99,12 +99,14 @@ def chosen_configs(fields: Fields, defaults: Mapping[str, str]) -> dict[str, str
     retention = fields.text("retention", default_of("retention.ms", defaults))
     if retention == CUSTOM:
         retention = fields.required("retention_custom", "Say how long, such as 30d or 12h.")
+    policy = fields.text("cleanup_policy", default_of("cleanup.policy", defaults))
+    tiering = fields.switch("tiering") and "compact" not in policy  # what is compacted stays on the broker's disk
     chosen = {
-        "cleanup.policy": fields.text("cleanup_policy", default_of("cleanup.policy", defaults)),
-        "remote.storage.enable": "true" if fields.switch("tiering") else "false",
+        "cleanup.policy": policy,
+        "remote.storage.enable": "true" if tiering else "false",
         "retention.ms": retention,
         "retention.bytes": fields.text("retention_bytes"),
-        "local.retention.ms": fields.text("local_retention") if fields.switch("tiering") else "",
+        "local.retention.ms": fields.text("local_retention") if tiering else "",
     }
     configs = {name: text for name, text in chosen.items() if text and not is_default(name, text, defaults)}
     for name, text in configs.items():
