@@ -1,12 +1,18 @@
 """Retention on a running broker: what it lets go of, how soon, and what a preview says of it before."""
 
+import asyncio
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from coldstream.platform.broker import preview_job
 from coldstream.platform.wire.api import ApiKey
 from coldstream.platform.wire.errors import ErrorCode
+from coldstream.storage.cleaning import CompactionFailed
+from coldstream.storage.compactor import CompactionEstimate
 from coldstream.tenants import jobs
 from coldstream.tenants.actor import Actor
 from coldstream.tenants.config_changes import effective_texts
@@ -30,6 +36,15 @@ from coldstream.tests.platform.broker.tiers import (
     produce,
     values_from,
 )
+
+NO_COMPACTION = {
+    "applies": False,
+    "records": 0,
+    "records_removable": 0,
+    "bytes_removable": 0,
+    "exact": True,
+    "note": "",
+}
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +136,7 @@ def test_a_preview_tells_what_then_happens_and_changes_nothing(bench: Bench, dat
             "local_bytes_evicted": 0,
         }
     ]
+    assert job.progress["compaction"] == NO_COMPACTION
     assert abs(job.progress["as_of_ms"] - time.time_ns() // 1_000_000) < 10_000
     assert (partition.log.log_start, partition.log.hot_bytes, partition.cold_bytes) == (0, hot, cold)
     alter(bench, "foretold", "retention.ms", "60000")
@@ -132,6 +148,53 @@ def test_a_preview_for_configs_that_cannot_be_says_so(bench: Bench, data_dir: Pa
     bench.create("odd", **KEPT)
     job = finished_job(bench, data_dir, "odd", kind=jobs.PREVIEW, configs={"retention.ms": "soon"})
     assert (job.state, job.error) == (JobState.FAILED, "retention.ms=soon: not a whole number")
+
+
+def previewed_compaction(bench: Bench, data_dir: Path, topic: str, **configs: str) -> Any:
+    overrides = {"cleanup.policy": "compact", "remote.storage.enable": "false"}
+    overrides |= {name.replace("_", "."): value for name, value in configs.items()}
+    job = finished_job(bench, data_dir, topic, kind=jobs.PREVIEW, configs=effective_texts(overrides, {}))
+    assert job.state is JobState.DONE, job.error
+    return job.progress["compaction"]
+
+
+def test_a_preview_counts_what_compaction_would_take_away(bench: Bench, data_dir: Path) -> None:
+    bench.create("keyed", 2, remote_storage_enable="false")
+    produce(bench, "keyed", b"a", b"b", b"c")  # of one key
+    told = previewed_compaction(bench, data_dir, "keyed")
+    assert told.pop("bytes_removable") > 0
+    assert told == {"applies": True, "records": 3, "records_removable": 2, "exact": True, "note": ""}
+    produce(bench, "keyed", b"d", first_ms=LONG_AGO_MS)
+    told = previewed_compaction(bench, data_dir, "keyed", cleanup_policy="compact,delete", retention_bytes="0")
+    assert (told["records_removable"], told["note"]) == (3, "records that retention takes are counted here too")
+
+
+def test_a_preview_says_how_far_the_count_came(bench: Bench, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compactor = bench.broker.broker.services.compactor
+    bench.create("partly", 3, remote_storage_enable="false")
+    answers: list[CompactionEstimate | Exception | None] = []
+
+    async def estimate(*_: object) -> CompactionEstimate:
+        answer = answers.pop(0)
+        if answer is None:
+            await asyncio.sleep(60)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(compactor, "estimate", estimate)
+    monkeypatch.setattr(preview_job, "ANSWER_WITHIN_MS", 100)
+    monkeypatch.setattr(preview_job, "ESTIMATE_MS_MIN", 100)
+    found = CompactionEstimate(records=5, records_removable=2, bytes_removable=20)
+    for rest, note in (
+        ([None], "of 1 of 3 partitions; there was no time for more"),
+        ([CompactionFailed("broken")], "of 1 of 3 partitions; more could not be looked at: broken"),
+        ([dataclasses.replace(found, partial=True)] * 2, "of long partitions, their newest part"),
+    ):
+        answers[:] = [found, *rest]
+        told = previewed_compaction(bench, data_dir, "partly")
+        assert (told["exact"], told["note"]) == (False, note)
+        assert told["records_removable"] == 2 * (len(rest) + 1 if len(rest) > 1 else 1)
 
 
 @pytest.mark.usefixtures("no_regular_looks")
