@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from ..tenants import topic_configs, topics
 from ..tenants.catalogue import NamespaceEntry, TopicEntry
-from ..tenants.jobs import OFFLOAD, enqueue
+from ..tenants.errors import Conflict
+from ..tenants.jobs import COMPACT, OFFLOAD, enqueue
 from ..tenants.rights import Right
 from ..tenants.topics import ConfigChange, ConfigOperation
 from . import schemas
@@ -128,6 +129,19 @@ async def offload_topic(call: Call, body: schemas.Offload) -> schemas.JobView:
         return job_view(await enqueue(session, call.actor, OFFLOAD, payload, namespace_id=scope.id))
 
 
+async def compact_topic(call: Call) -> schemas.JobView:
+    async with call.database.write() as session:
+        scope = await scope_of(session, call)
+        entry = await scope.topic(call.path["topic"])
+        policy = topic_configs.resolve(entry.configs, scope.entry.defaults)["cleanup.policy"]
+        if "compact" not in str(policy):
+            raise Conflict(
+                f"topic {entry.name!r} has cleanup.policy={policy}: set it to compact, or compact,delete, first"
+            )
+        payload = {"topic_id": str(entry.id)}
+        return job_view(await enqueue(session, call.actor, COMPACT, payload, namespace_id=scope.id))
+
+
 def _complete(figures: PartitionFigures) -> bool:
     return None not in (figures.log_start, figures.local_start, figures.end, figures.hot_bytes, figures.cold_bytes)
 
@@ -192,6 +206,17 @@ OPERATIONS = (
         handler=offload_topic,
         needs=Right.TOPICS_MANAGE,
         body=schemas.Offload,
+        answer=schemas.JobView,
+        status=202,
+        errors=(409,),
+    ),
+    Operation(
+        name="compact_topic",
+        method="POST",
+        path=f"{TOPIC}/compact",
+        summary="Keep only the newest record of each key now; answers with a job to watch, whose progress is the gain",
+        handler=compact_topic,
+        needs=Right.TOPICS_MANAGE,
         answer=schemas.JobView,
         status=202,
         errors=(409,),

@@ -85,6 +85,20 @@ def test_checking_a_topic_keeps_nothing(tmp_path: Path) -> None:
     in_world(tmp_path, scenario)
 
 
+def test_a_compaction_is_a_job_to_watch_where_the_policy_asks_for_one(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        await world.done("POST", f"{NAMESPACE}/topics", {"name": "latest", "configs": {"cleanup.policy": "compact"}})
+        shown = await world.done("GET", f"{NAMESPACE}/topics/latest")
+        assert shown["effective_configs"]["remote.storage.enable"] == "false"
+        answer = await world.send("POST", f"{NAMESPACE}/topics/latest/compact")
+        assert answer.status_code == 202 and answer.json()["kind"] == "compact"
+        await world.done("POST", f"{NAMESPACE}/topics", {"name": "orders"})
+        status, _, message = await world.refused("POST", f"{NAMESPACE}/topics/orders/compact")
+        assert status == 409 and "cleanup.policy=delete" in message
+
+    in_world(tmp_path, scenario)
+
+
 def test_an_offload_is_a_job_to_watch(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         await world.done("POST", f"{NAMESPACE}/topics", {"name": "orders"})

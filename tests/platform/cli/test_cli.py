@@ -143,6 +143,15 @@ def test_an_offload_without_wait_is_a_job(run: Run) -> None:
     assert "is queued: job" in out
 
 
+def test_a_compaction_is_a_job_too_and_only_for_what_is_compacted(run: Run) -> None:
+    document(run, "topic", "create", "default/default/latest", "--config", "cleanup.policy=compact")
+    job = document(run, "topic", "compact", "default/default/latest")
+    assert (job["kind"], job["state"]) == ("compact", "queued")
+    document(run, "topic", "create", "default/default/all")
+    status, _, err = run("topic", "compact", "default/default/all")
+    assert status == 1 and "cleanup.policy=delete" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
