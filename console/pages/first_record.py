@@ -82,7 +82,6 @@ class MadeView(View):
     snippets: list[Snippet]
     arrival: Arrival
     events: str
-    look: str
 
 
 class WaitingQuery(Query):
@@ -149,7 +148,6 @@ async def make(visit: Visit, fields: Fields) -> Shown | Redirect:
         snippets=snippets(first_record.connection(visit.call.config, topic, made.key)),
         arrival=arrival,
         events=_at(visit, EVENTS_PATH, topic, made.position),
-        look=_at(visit, TOPIC_PATH, topic, made.position),
     )
     return Shown("pages/first_record_made.html", view, f"First record of {topic}")
 

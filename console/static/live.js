@@ -17,6 +17,13 @@ for (const place of document.querySelectorAll("[data-events]")) {
   };
   source.addEventListener("part", put);
   source.addEventListener("end", (event) => { put(event); source.close(); });
+  source.addEventListener("error", () => {
+    if (source.readyState !== EventSource.CLOSED || !place.dataset.lost) return;
+    const lost = document.createElement("p");
+    lost.textContent = place.dataset.lost;
+    place.append(lost);
+    announce(place.dataset.lost);
+  });
   addEventListener("pagehide", () => source.close());
 }
 
