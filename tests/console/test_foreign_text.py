@@ -16,6 +16,8 @@ from coldstream.tests.console.seeded import Seeded
 from coldstream.tests.console.world import World
 from sqlalchemy import String
 
+ALONE_MAX = 6  # a form of more fields than that tells what is wrong with each at once
+
 
 def found_in(answer: httpx.Response, what: str) -> Iterator[str]:
     """What is wrong with an answer, whatever its status."""
@@ -75,16 +77,16 @@ def test_what_an_address_asks_is_shown_as_text(tmp_path: Path) -> None:
     in_seeded_world(tmp_path, scenario)
 
 
-def test_each_text_of_the_corpus_is_harmless_in_every_query(tmp_path: Path) -> None:
+def test_each_text_of_the_corpus_is_harmless_in_queries(tmp_path: Path) -> None:
     async def scenario(world: World, seeded: Seeded) -> None:
         wrong: list[str] = []
         root = tab(world, seeded, "root")
-        for page in PAGES:
-            if page.query is not None:
-                for asked in everything():
-                    query = "&".join(f"{each.encode_name}={quote(asked)}" for each in _fields(page.query))
-                    answer = await root.get(f"{seeded.path(page.path)}?{query}")
-                    wrong += found_in(answer, f"{page.path} asked {asked[:30]!r}")
+        asking = [page for page in PAGES if page.query is not None]
+        for turn, page in enumerate(asking):
+            for asked in everything()[turn % 3 :: 3]:
+                query = "&".join(f"{each.encode_name}={quote(asked)}" for each in _fields(page.query))
+                answer = await root.get(f"{seeded.path(page.path)}?{query}")
+                wrong += found_in(answer, f"{page.path} asked {asked[:30]!r}")
         assert wrong == []
 
     in_seeded_world(tmp_path, scenario)
@@ -107,7 +109,7 @@ def test_what_a_path_says_is_shown_as_text(tmp_path: Path, who: str | None) -> N
 
 
 def test_what_was_typed_into_any_form_comes_back_as_text(tmp_path: Path) -> None:
-    """Every form of every page, all fields at once and each alone, so that the others can be accepted."""
+    """Every form of every page, all fields at once, and each alone, so that the others can be accepted."""
 
     async def scenario(world: World, seeded: Seeded) -> None:
         wrong: list[str] = []
@@ -118,7 +120,8 @@ def test_what_was_typed_into_any_form_comes_back_as_text(tmp_path: Path) -> None
             for form in forms_of(shown.text):
                 if form.method != "post" or form.action == "/sign-out":
                     continue
-                for number, name in enumerate([None, *form.fields]):
+                alone = list(form.fields) if len(form.fields) <= ALONE_MAX else []
+                for number, name in enumerate([None, *alone]):
                     text = polyglot(number)
                     given = {
                         field: [text] if name in (None, field) else values for field, values in form.fields.items()
