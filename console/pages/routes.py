@@ -13,12 +13,14 @@ from . import (
     index,
     key_create,
     keys,
+    members,
     namespace_settings,
     namespaces,
     profile,
     service_accounts,
     sign_in,
     static_files,
+    tenant_members,
     tenants,
     topic_configuration,
     topic_connect,
@@ -49,6 +51,8 @@ PAGES: tuple[Page, ...] = (
     *key_create.PAGES,
     *service_accounts.PAGES,
     *audit.PAGES,
+    *tenant_members.PAGES,
+    *members.PAGES,
     *first_record.PAGES,
 )
 ACTIONS: tuple[Action, ...] = (
@@ -65,6 +69,8 @@ ACTIONS: tuple[Action, ...] = (
     *keys.ACTIONS,
     *key_create.ACTIONS,
     *service_accounts.ACTIONS,
+    *tenant_members.ACTIONS,
+    *members.ACTIONS,
     *first_record.ACTIONS,
 )
 
