@@ -25,8 +25,8 @@ class OffsetMap:
 
     def _allocate(self, slots: int) -> None:
         self._mask = slots - 1
-        self._high, self._low = array("Q", bytes(8 * slots)), array("Q", bytes(8 * slots))
-        self._offsets = array("q", bytes(8 * slots))  # one more than the offset: 0 is a free slot
+        self._high, self._low = array("Q", [0]) * slots, array("Q", [0]) * slots
+        self._offsets = array("q", [0]) * slots  # one more than the offset: 0 is a free slot
         self._room = slots * 3 // 4
 
     def __len__(self) -> int:
