@@ -86,13 +86,13 @@ class GroupFigures:
 class NamespaceFigures:
     """All topics that were asked for, by name, and the groups; `groups` is None where they could not be asked for.
 
-    `busy_s` is how long answers were waited for: no less than console and broker together worked for them.
+    `cost_s` is about how much of a core console and broker together spent on it.
     """
 
     topics: Mapping[str, TopicFigures]
     groups: tuple[GroupFigures, ...] | None = None
     groups_missing_because: str | None = None
-    busy_s: float = 0.0
+    cost_s: float = 0.0
 
 
 def total(parts: Iterable[int | None]) -> int | None:

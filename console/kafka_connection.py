@@ -90,7 +90,7 @@ class BrokerAddress:
 
 
 class Conversation:
-    """A request, then its answer. `busy_s` is how long answers were waited for in all.
+    """A request, then its answer. `cpu_s` is what making requests and reading answers took of this process.
 
     A paced one keeps silent after each answer for as long as the answer took, so that it never asks for more than half
     of the broker's time.
@@ -102,7 +102,7 @@ class Conversation:
         self._paced = paced
         self._correlation_id = 0
         self._last_s = 0.0
-        self.busy_s = 0.0
+        self.cpu_s = 0.0
 
     async def ask(self, api_key: ApiKey, version: int, request: Any) -> Any:
         """The answer. Raises BrokerUnavailable; the conversation is over then."""
@@ -112,17 +112,21 @@ class Conversation:
         await self.send(api_key, version, request)
         size_bytes = await self.answer_bytes(DEADLINE_S)
         frame = await self.take(size_bytes)
+        began_cpu_s = time.thread_time()
         with plainly(DEADLINE_S):
             answer = self.decoded(api_key, version, frame)
+        self.cpu_s += time.thread_time() - began_cpu_s
         self._last_s = time.monotonic() - began_s
-        self.busy_s += self._last_s
         return answer
 
     async def send(self, api_key: ApiKey, version: int, request: Any) -> None:
         """The request alone. Raises BrokerUnavailable."""
         self._correlation_id += 1
+        began_cpu_s = time.thread_time()
+        frame = encode_request(api_key, version, self._correlation_id, CLIENT_ID, request)
+        self.cpu_s += time.thread_time() - began_cpu_s
         with plainly(DEADLINE_S):
-            self._writer.write(encode_request(api_key, version, self._correlation_id, CLIENT_ID, request))
+            self._writer.write(frame)
             async with asyncio.timeout(DEADLINE_S):
                 await self._writer.drain()
 

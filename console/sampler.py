@@ -1,9 +1,9 @@
 """The background task that looks at every namespace again and again, so that pages have figures, rates and history.
 
 Always true: a page that takes the latest sample waits for no broker; a look never fails its caller and never ends the
-task, what went wrong is in the sample. The pause after a round is 50 times what the round's answers took, so that
-console and broker together spend about a fiftieth of one core on it, and at least SAMPLE_EVERY_S. What is kept is
-bounded by the catalogue (bytes per topic: see `samples`); a namespace that is gone is forgotten with the next round.
+task, what went wrong is in the sample. The pause after a round is 50 times what the round cost, so that console and
+broker together spend about a fiftieth of one core on it, and at least SAMPLE_EVERY_S. What is kept is bounded by the
+catalogue (bytes per topic: see `samples`); a namespace that is gone is forgotten with the next round.
 """
 
 import asyncio
@@ -35,9 +35,9 @@ FAILED = "the console failed at reading the broker's figures: its log says why"
 
 
 class Look(NamedTuple):
-    """How long answers of one namespace took, and why the broker could not be asked at all."""
+    """About how much of a core it took, and why the broker could not be asked at all."""
 
-    busy_s: float = 0.0
+    cost_s: float = 0.0
     unreachable: str | None = None
 
 
@@ -91,27 +91,27 @@ class Sampler:
         return sample if done or sample.missing_because else replace(sample, missing_because=SLOW)
 
     async def look_at_all(self) -> float:
-        """One round over all namespaces; how many seconds its answers took. Raises what the database raises."""
+        """One round over all namespaces; about how many seconds of a core it took. Raises what the database raises."""
         began_s = time.monotonic()
         await self._catalogue.follow()
         for gone in self._histories.keys() - self._catalogue.namespaces.keys():
             del self._histories[gone]
-        busy_s = time.monotonic() - began_s
+        cost_s = time.monotonic() - began_s
         for namespace_id in tuple(self._catalogue.namespaces):
             look = await self._look(namespace_id)
-            busy_s += look.busy_s
+            cost_s += look.cost_s
             if look.unreachable is not None:  # for one, so for all: nobody waits for each of a thousand to time out
                 for history in self._histories.values():
                     history.missed(look.unreachable)
                 break
-        return busy_s
+        return cost_s
 
     async def _run(self) -> None:
         while True:
             pause_s = SAMPLE_EVERY_S
             try:
-                busy_s = await self.look_at_all()
-                pause_s = min(max(SAMPLE_EVERY_S, busy_s / SHARE_OF_A_CORE), PAUSE_S_MAX)
+                cost_s = await self.look_at_all()
+                pause_s = min(max(SAMPLE_EVERY_S, cost_s / SHARE_OF_A_CORE), PAUSE_S_MAX)
             except Exception as error:  # whatever the database's driver throws: the next round asks again
                 log.warning("the catalogue cannot be read for sampling", extra={"error": repr(error)})
             await sleep(pause_s)
@@ -144,9 +144,9 @@ class Sampler:
         counts = {topic.name: topic.partitions for topic in watched.topics.values()}
         try:
             figures = await self._broker.namespace_figures(namespace_id, counts, history.known())
-            began_s = time.monotonic()
+            began_s = time.thread_time()
             history.look(names, figures, self._now_ms())
-            return Look(figures.busy_s + time.monotonic() - began_s)
+            return Look(figures.cost_s + time.thread_time() - began_s)
         except BrokerRefused as refused:
             history.missed(str(refused))
         except BrokerUnavailable as unavailable:

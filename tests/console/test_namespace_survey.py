@@ -40,7 +40,7 @@ class TableBroker:
         self.hangs_at_times = False
         self.asked: Counter[str] = Counter()
         self.requests: list[tuple[str, int]] = []
-        self.busy_s = 0.0
+        self.cpu_s = 0.0
 
     async def ask(self, api_key: ApiKey, version: int, request: Any) -> Any:
         return {
