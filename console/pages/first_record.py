@@ -71,6 +71,7 @@ class Arrival(View):
     sees_records: bool
     more: int = 0
     problem: str = ""
+    newest: bool = False  # nobody waited for them: they are what there is
 
 
 class MadeView(View):
@@ -187,7 +188,11 @@ async def _look(visit: Visit, name: str, position: str) -> Arrival:
         return waiting(visit, name, position or positions.LATEST, f"{sentence(failure.message)}")
     except ValueError:
         raise NotFound(f"no position {position[:40]!r}") from None
-    return arrived(visit, name, after, records) if records else waiting(visit, name, after)
+    if not records:
+        return waiting(visit, name, after)
+    found = arrived(visit, name, after, records)
+    found.newest = not position
+    return found
 
 
 def waiting(visit: Visit, topic: str, position: str, problem: str = "") -> Arrival:

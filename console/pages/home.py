@@ -158,8 +158,9 @@ def _most_behind(sample: NamespaceSample) -> list[GroupRow]:
 
 def _top(sample: NamespaceSample) -> list[TopTopic]:
     """Those that most comes into now, then those that something came into last."""
+    written = [topic for topic in sample.topics.values() if topic.bytes_per_s or topic.last_record_at_ms is not None]
     topics = sorted(
-        sample.topics.values(),
+        written,
         key=lambda topic: (-(topic.bytes_per_s or 0), -(topic.last_record_at_ms or 0), topic.name),
     )
     return [
