@@ -11,7 +11,7 @@ Source = Literal["topic", "namespace", "default", "limited"]
 
 class ConfigChangeView(Answer):
     """Effective values, and what gives them: the topic's own config, its namespace's defaults, the platform's default,
-    or the limit that the topic's retention sets for the local one.
+    or a limit that another config sets (the topic's retention for the local one, compaction for offloading).
     """
 
     name: str

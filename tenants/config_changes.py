@@ -15,7 +15,7 @@ class ConfigSource(StrEnum):
     TOPIC = "topic"
     NAMESPACE = "namespace"
     DEFAULT = "default"  # of the platform
-    LIMITED = "limited"  # a local retention that is, or must not exceed, the topic's
+    LIMITED = "limited"  # by another config: a local retention by the topic's, offloading by compaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,16 @@ def test_a_local_retention_that_follows_is_listed_too() -> None:
     ]
 
 
+def test_compaction_switches_offloading_off_and_says_so() -> None:
+    changes = config_differences({}, {"cleanup.policy": "compact"}, {})
+    assert changes == [
+        ConfigDifference("cleanup.policy", "delete", "compact", ConfigSource.DEFAULT, ConfigSource.TOPIC),
+        ConfigDifference("remote.storage.enable", "true", "false", ConfigSource.DEFAULT, ConfigSource.LIMITED),
+    ]
+    texts = effective_texts({"cleanup.policy": "compact"}, {})
+    assert effective_texts(texts, {}) == texts
+
+
 def test_an_override_that_only_fixes_the_default_is_a_change_of_its_source() -> None:
     (change,) = config_differences({}, {"retention.ms": WEEK_MS}, {})
     assert (change.before, change.after) == (WEEK_MS, WEEK_MS)
