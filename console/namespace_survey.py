@@ -31,9 +31,9 @@ TIMES_S_MAX = 1.5
 GROUPS_IN_ONE_LOOK = 1_000
 LOOKED_AT_ANYWAY = 1 / 30
 NOBODY_KNOWS = -1
-# Measured: of a quiet look a quarter is spent on making requests and reading answers here, the rest on sockets and in
+# Measured: of a look, a fifth at least is spent on making requests and reading answers here, the rest on sockets and in
 # the broker; a look-up by time costs the broker half a millisecond and more.
-COST_OF_CPU, COST_OF_TIME_S = 4, 0.0006
+COST_OF_CPU, COST_OF_TIME_S = 5, 0.0006
 NOBODY_IN_IT = ("Empty", "Dead")  # group states
 
 
