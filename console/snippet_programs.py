@@ -158,13 +158,18 @@ def go_consume(connection: Connection) -> str:
 
 # Node
 
+_NODE_IMPORTS = {
+    False: 'import kafkajs from "kafkajs";',
+    True: 'import { readFileSync } from "node:fs";\nimport kafkajs from "kafkajs";',
+}
 
-def _node(connection: Connection, work: str) -> str:
+
+def _node(connection: Connection, file: str, work: str) -> str:
     brokers = ", ".join(text_literal(server) for server in connection.servers)
     ssl = f"{{ ca: [readFileSync({text_literal(CA_FILE)})] }}" if connection.tls else "false"
     return f"""
-{'import { readFileSync } from "node:fs";' if connection.tls else ""}
-import kafkajs from "kafkajs";
+// {file}: node knows by its name that it is a module.
+{_NODE_IMPORTS[connection.tls]}
 
 const kafka = new kafkajs.Kafka({{
   brokers: [{brokers}],
@@ -183,6 +188,7 @@ const kafka = new kafkajs.Kafka({{
 def node_produce(connection: Connection) -> str:
     return _node(
         connection,
+        "produce.mjs",
         f"""
 const producer = kafka.producer();
 await producer.connect();
@@ -199,6 +205,7 @@ await producer.disconnect();
 def node_consume(connection: Connection) -> str:
     return _node(
         connection,
+        "consume.mjs",
         f"""
 const consumer = kafka.consumer({{ groupId: {text_literal(connection.group)} }});
 await consumer.connect();
