@@ -131,6 +131,11 @@ async def offload_now(visit: Visit, fields: Fields) -> Redirect:
     return Redirect(OVERVIEW.url(**visit.path), "job-started")
 
 
+async def compact_now(visit: Visit, fields: Fields) -> Redirect:
+    await topic_routes.compact_topic(visit.call)
+    return Redirect(OVERVIEW.url(**visit.path), "job-started")
+
+
 def _newest(sample: TopicSample | None, partition: int) -> datetime | None:
     if sample is None or partition >= len(sample.partitions):
         return None
@@ -158,6 +163,13 @@ ACTIONS = (
         path=f"{TOPIC_PATH}/offload",
         page=OVERVIEW,
         handler=offload_now,
+        needs=Right.TOPICS_MANAGE,
+    ),
+    Action(
+        name="compact_topic_now",
+        path=f"{TOPIC_PATH}/compact",
+        page=OVERVIEW,
+        handler=compact_now,
         needs=Right.TOPICS_MANAGE,
     ),
 )
