@@ -45,7 +45,10 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _named(name: str) -> str:
-    """`expires_at_ms` as `expires`; configs keep Kafka's names."""
+    """`expires_at_ms` as `expires`; configs are called as in Kafka."""
+    for holder in ("configs.", "defaults."):
+        if name.startswith(holder):
+            return name.removeprefix(holder)
     return name.removesuffix("_at_ms").replace("_", " ") if "." not in name else name
 
 

@@ -71,7 +71,7 @@ async def show_new_key(visit: Visit, query: NewKeyQuery) -> NewKeyView:
 
 async def create_key(visit: Visit, fields: Fields) -> Shown:
     body = read_key(fields, visit.now_ms)
-    return shown_once(await key_routes.create_key(visit.call, body))
+    return await shown_once(visit, await key_routes.create_key(visit.call, body))
 
 
 def read_key(fields: Fields, now_ms: int) -> schemas.CreateKey:

@@ -88,9 +88,9 @@ def role_label(role: str) -> str:
 
 
 def topics_in_words(role: str, pattern: str) -> str:
-    """For lists: `every topic`, `orders`, `orders…`."""
+    """For lists: `every topic`, `orders`, `orders.*`."""
     words = _words(role)
-    return "every topic" if pattern == EVERYTHING or (words is not None and not words.topics) else _short(pattern)
+    return "every topic" if pattern == EVERYTHING or (words is not None and not words.topics) else pattern
 
 
 def groups_in_words(role: str, pattern: str) -> str:
@@ -98,7 +98,7 @@ def groups_in_words(role: str, pattern: str) -> str:
     words = _words(role)
     if words is not None and not words.groups:
         return "every group" if words.topics is False else "—"
-    return "every group" if pattern == EVERYTHING else _short(pattern)
+    return "every group" if pattern == EVERYTHING else pattern
 
 
 def sentences(role: str, topic_pattern: str, group_pattern: str) -> list[str]:
@@ -126,7 +126,3 @@ def _covered(kind: str, pattern: str) -> str:
     if pattern.endswith("*"):
         return f"every {kind} whose name begins with “{pattern.removesuffix('*')}”"
     return f"the {kind} “{pattern}”"
-
-
-def _short(pattern: str) -> str:
-    return f"{pattern.removesuffix('*')}…" if pattern.endswith("*") else pattern

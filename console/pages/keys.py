@@ -15,7 +15,9 @@ from ...tenants.rights import Right
 from ...tenants.roles import Role
 from .. import key_routes, schemas
 from ..schemas import KeyView
+from ..scopes import scope_of
 from .expiry import EXPIRY_CHOICES, Choice, expires_at
+from .key_snippets import WRITERS, Program, connection_of, environment, programs
 from .key_words import groups_in_words, out_of_reach, role_label, sentences, topics_in_words
 from .navigation import NAMESPACE_PATH
 from .page import Action, Fields, Page, Query, Redirect, Refused, Shown, View, Visit
@@ -94,6 +96,9 @@ class ShownKeyView(View):
     created: schemas.NewKey
     may: list[str]
     old: KeyView | None
+    environment: str
+    programs: list[Program]
+    writes: bool
 
 
 ORDERS: Mapping[str, Callable[[KeyView], Any]] = {
@@ -215,7 +220,7 @@ async def rotate(visit: Visit, fields: Fields) -> Shown:
         raise Refused({"overlap": "Choose one of the times."})
     body = schemas.RotateKey(overlap_ms=int(overlap), expires_at=expires_at(fields, visit.now_ms))
     created = await key_routes.rotate_key(visit.call, body)
-    return shown_once(created, await _key(visit))
+    return await shown_once(visit, created, await _key(visit))
 
 
 async def show_revoke(visit: Visit) -> RevokeView:
@@ -229,11 +234,20 @@ async def revoke(visit: Visit, fields: Fields) -> Redirect:
     return Redirect(KEY.url(**place_of(visit), key_id=visit.path["key_id"]), "key-revoked")
 
 
-def shown_once(created: schemas.NewKey, old: KeyView | None = None) -> Shown:
+async def shown_once(visit: Visit, created: schemas.NewKey, old: KeyView | None = None) -> Shown:
     """The page with the secret: the answer to the POST, and found at no address."""
+    async with visit.call.database.read() as session:
+        topics = await (await scope_of(session, visit.call)).topics()
     key = created.key
-    may = sentences(key.role, key.topic_pattern, key.group_pattern)
-    view = ShownKeyView(created=created, may=may, old=old)
+    connection = connection_of(created, [topic.name for topic in topics])
+    view = ShownKeyView(
+        created=created,
+        may=sentences(key.role, key.topic_pattern, key.group_pattern),
+        old=old,
+        environment=environment(key.role, connection),
+        programs=programs(key.role, connection),
+        writes=key.role in WRITERS,
+    )
     return Shown("pages/key_shown.html", view, f"Key {key.name}")
 
 

@@ -36,7 +36,7 @@ def test_the_scope_is_said_in_words() -> None:
         "Join the group “billing” and commit offsets there",
     ]
     assert topics_in_words("producer", "*") == "every topic"
-    assert topics_in_words("producer", "orders*") == "orders…"
+    assert topics_in_words("producer", "orders*") == "orders*"
     assert groups_in_words("producer", "*") == "—"
     assert (topics_in_words("admin", "orders"), groups_in_words("admin", "billing")) == ("every topic", "every group")
 
@@ -44,4 +44,4 @@ def test_the_scope_is_said_in_words() -> None:
 def test_what_no_release_of_ours_wrote_is_shown_too() -> None:
     assert sentences("astronaut", "a", "b") == []
     assert (role_label("astronaut"), out_of_reach("astronaut")) == ("astronaut", "")
-    assert topics_in_words("astronaut", "<b>*") == "<b>…"
+    assert topics_in_words("astronaut", "<b>*") == "<b>*"
