@@ -134,7 +134,7 @@ def _behind_in(topic: TopicSample | None, lag: int) -> int:
     waiting = float(lag)
     for minutes, count in enumerate(reversed(topic.activity.record_counts[-topic.watched_minutes :]), start=1):
         waiting -= count
-        if waiting < 0:
+        if waiting <= 0:
             return minutes if minutes >= BEHIND_MINUTES else 0
     return topic.watched_minutes if topic.watched_minutes >= BEHIND_MINUTES else 0
 
