@@ -50,6 +50,10 @@ class BatchHead(NamedTuple):
         return self.base_offset + max(0, self.last_offset_delta)
 
     @property
+    def codec(self) -> int:
+        return self.attributes & CODEC
+
+    @property
     def size_bytes(self) -> int:
         return LENGTH_ENDS_AT + self.length
 
@@ -85,7 +89,7 @@ def records(head: BatchHead, batch: memoryview, from_offset: int) -> Iterator[Re
         raise Unreadable(f"it has {head.record_count} records, and {RECORDS_MAX} are looked at here")
     if _crc32c(batch[CRC_COVERS_FROM:]) != head.crc:
         raise Unreadable("its checksum does not match: it was damaged on its way or on a disk")
-    data, is_whole = inflate(head.attributes & CODEC, batch[HEADER_BYTES:])
+    data, is_whole = inflate(head.codec, batch[HEADER_BYTES:])
     at = 0
     for _ in range(head.record_count):
         try:

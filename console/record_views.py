@@ -11,7 +11,7 @@ from typing import Literal
 from .record_batches import Record
 
 PREVIEW_CHARACTERS = 4096
-JSON_BYTES_MAX = 64 * 1024  # beyond that nobody checks whether it is JSON
+LOOKED_AT_CHARACTERS = 64 * 1024  # beyond that nobody checks whether it is JSON, or text at all
 HEADERS_SHOWN = 32
 HEADER_NAME_CHARACTERS = 256
 NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -78,7 +78,7 @@ def payload(data: bytes | None, *, may_be_json: bool = True) -> Payload:
         text = data.decode()
     except UnicodeDecodeError:
         return _binary(data)
-    if NO_TEXT.search(text):
+    if NO_TEXT.search(text, 0, LOOKED_AT_CHARACTERS):
         return _binary(data)
     encoding: Encoding = "json" if may_be_json and _is_json(text) else "utf-8"
     return Payload(text[:PREVIEW_CHARACTERS], len(data), encoding, len(text) > PREVIEW_CHARACTERS)
@@ -91,7 +91,7 @@ def _binary(data: bytes) -> Payload:
 
 def _is_json(text: str) -> bool:
     """Objects and arrays only: that 7 is JSON too helps nobody."""
-    if len(text) > JSON_BYTES_MAX or text.lstrip()[:1] not in ("{", "["):
+    if len(text) > LOOKED_AT_CHARACTERS or text.lstrip()[:1] not in ("{", "["):
         return False
     try:
         json.loads(text)
