@@ -10,12 +10,13 @@ from coldstream.tests.browser.visitor import SCREENS, WIDE, Screen, Visitor
 from coldstream.tests.console.seeded import Seeded
 from coldstream.tests.platform_process import PlatformProcess
 from coldstream.tests.virtual_cluster import VirtualCluster, consume, eventually, fresh
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 DAY_MS = 86_400_000
 OLD, NEW = 12, 5
 RECORD_BYTES = 300_000  # four to a segment
+KEYS, VERSIONS = 5, 8
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,33 @@ def test_retention_is_shortened_and_the_log_start_moves(
 
 
 @pytest.mark.parametrize("screen", SCREENS, ids=str)
+def test_compaction_is_switched_on_and_the_newest_of_each_key_stays(
+    visit: Callable[..., Visitor], world: Seeded, cluster: VirtualCluster, screen: Screen
+) -> None:
+    topic = cluster.topic(segment_bytes=1024 * 1024, remote_storage_enable="false")
+    produce_by_key(cluster, topic)
+    before = read_to_the_end(cluster, topic)
+    assert len(before) == VERSIONS * KEYS
+    visitor = visit("developer", screen)
+    opened(visitor, world, topic, "configuration")
+    visitor.choose("select[name='cleanup.policy']", "compact")
+    visitor.click("button:text-is('Preview the change')")
+    visitor.page.wait_for_url("**/preview?*")
+    told = re.search(r"Compaction would take (?:about )?([\d,]+) of", visitor.page.inner_text("main"))
+    assert told is not None, visitor.page.inner_text("main")
+    assert len(read_to_the_end(cluster, topic)) == len(before), "nothing goes by looking"
+    visitor.click("button:text-is('Apply the change')")
+    visitor.page.wait_for_url("**/configuration?notice=config-applied")
+    opened(visitor, world, topic, "overview")
+    visitor.click("button:text-is('Compact now')")
+    visitor.page.wait_for_url("**/overview?notice=job-started*")
+    eventually(lambda: len(read_to_the_end(cluster, topic)) < len(before), "older ones of a key are gone")
+    after = read_to_the_end(cluster, topic)
+    assert dict(after) == dict(before), "the newest of each key is as it was"
+    assert len(before) - len(after) >= int(told[1].replace(",", "")) > 0
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=str)
 def test_a_topic_is_deleted_by_typing_its_name(
     visit: Callable[..., Visitor], world: Seeded, cluster: VirtualCluster, screen: Screen
 ) -> None:
@@ -127,3 +155,32 @@ def produce_old_and_new(cluster: VirtualCluster, topic: str) -> None:
     for number in range(NEW):
         producer.produce(topic, (b"new %d " % number).ljust(RECORD_BYTES, b"x"), partition=0, timestamp=now_ms + number)
     assert producer.flush(20) == 0
+
+
+def produce_by_key(cluster: VirtualCluster, topic: str) -> None:
+    """Several versions of each key, in more segments than one."""
+    producer = Producer({**cluster.confluent(), "batch.num.messages": 1, "linger.ms": 0})
+    for version in range(VERSIONS):
+        for key in range(KEYS):
+            value = (b"version %d " % version).ljust(RECORD_BYTES // 2, b"x")
+            producer.produce(topic, value, b"key %d" % key, partition=0)
+            producer.poll(0)
+    assert producer.flush(20) == 0
+
+
+def read_to_the_end(cluster: VirtualCluster, topic: str) -> list[tuple[bytes, bytes]]:
+    """Key and beginning of the value of every record that is there, oldest first."""
+    settings = {**cluster.confluent(), "group.id": "unused", "enable.partition.eof": True}
+    consumer = Consumer({**settings, "auto.offset.reset": "error", "enable.auto.commit": False})
+    try:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        found: list[tuple[bytes, bytes]] = []
+        while True:
+            message = consumer.poll(10.0)
+            assert message is not None, "the end comes within ten seconds"
+            if message.error():
+                assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+                return found
+            found.append((message.key(), message.value()[:16]))
+    finally:
+        consumer.close()
