@@ -111,7 +111,7 @@ def seal(bench: Bench, *partitions: Partition) -> None:
             partition.log.seal()
 
     bench.broker.on_loop(seal_all)
-    wait_until(lambda: all(each.log.segments[-2].saved for each in partitions))
+    wait_until(lambda: all(each.log._beside.recovery_point >= each.log.segments[-1].base for each in partitions))
 
 
 Found = list[tuple[int, bytes | None, bytes | None]]
