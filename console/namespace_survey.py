@@ -78,6 +78,8 @@ class Survey:
         for name in names:
             before = self._before(name)
             end = ends[name].offset if name in ends else None
+            if end is not None and before.end is not None and end < before.end:
+                before = NOTHING_KNOWN  # the tail was lost, or it is another topic of the name
             hot, cold = sizes["hot"].get(name), sizes["cold"].get(name)
             if (end, hot, cold) == (before.end, before.hot_bytes, before.cold_bytes) and before.is_complete:
                 self._partitions[name] = before  # the same object: nothing has to be compared again

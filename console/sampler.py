@@ -143,7 +143,7 @@ class Sampler:
         names = {topic_id: topic.name for topic_id, topic in watched.topics.items()}
         counts = {topic.name: topic.partitions for topic in watched.topics.values()}
         try:
-            figures = await self._broker.namespace_figures(namespace_id, counts, history.known())
+            figures = await self._broker.namespace_figures(namespace_id, counts, history.known(names))
             began_s = time.thread_time()
             history.look(names, figures, self._now_ms())
             return Look(figures.cost_s + time.thread_time() - began_s)

@@ -5,7 +5,7 @@ catalogue is forgotten with the next look. A topic of three partitions takes abo
 and about 4 KB after an hour of writing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -219,10 +219,11 @@ class NamespaceHistory:
         kept = self.sample
         self.sample = NamespaceSample(kept.as_of_ms, kept.topics, kept.groups, kept.activity, because, because)
 
-    def known(self) -> NamespaceFigures:
-        """What the last look found, so that the next need not ask for what cannot have changed."""
-        topics = {sample.name: sample.figures for sample in self.sample.topics.values()}
-        return NamespaceFigures(topics, self.sample.groups)
+    def known(self, topics: Collection[UUID]) -> NamespaceFigures:
+        """What the last look found of these, so that the next need not ask for what cannot have changed. A topic that
+        was made again under an old name is not in it."""
+        found = {sample.name: sample.figures for at, sample in self.sample.topics.items() if at in topics}
+        return NamespaceFigures(found, self.sample.groups)
 
 
 UNKNOWN = TopicFigures((NOTHING_KNOWN,))

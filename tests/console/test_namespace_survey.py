@@ -262,6 +262,13 @@ def test_an_empty_partition_has_no_newest_record() -> None:
     assert found.topics["a"].last_record_at_ms is None
 
 
+def test_an_end_that_goes_back_is_of_another_log_and_nothing_is_carried_over() -> None:
+    broker = TableBroker({"a": 1})
+    first = look(broker, {"a": 1})
+    broker.ends["a", 0] = 0
+    assert look(broker, {"a": 1}, first).topics["a"].partitions == (PartitionFigures(0, 0, 0, 0, 0),)
+
+
 def test_times_are_asked_a_few_at_once_and_go_on_with_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(namespace_survey, "TIMES_IN_ONE_LOOK", 10)
     broker, topics = TableBroker({"a": 25}), {"a": 25}

@@ -137,7 +137,7 @@ def test_what_cannot_be_read_is_named(changed: dict[str, int], why: str) -> None
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
 def test_of_a_batch_that_inflates_without_bound_the_beginning_is_read(codec: str) -> None:
     small = storage.Record(0, 1, None, b"small")
-    huge = storage.Record(0, 2, None, bytes(64 * 2**20))
+    huge = storage.Record(0, 2, None, bytes(12 * 2**20))
     batch = batch_of([small, huge], codec)
     assert len(batch) < 2**20
     found = []

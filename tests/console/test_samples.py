@@ -106,8 +106,9 @@ def test_a_clock_that_goes_back_begins_a_new_history() -> None:
 
 def test_what_was_found_is_offered_to_the_next_look() -> None:
     history = NamespaceHistory()
-    assert history.known() == NamespaceFigures({}, ())
+    assert history.known({ORDERS}) == NamespaceFigures({}, ())
     groups = (GroupFigures("billing", "Stable", 1, 0),)
     history.look({ORDERS: "orders"}, NamespaceFigures({"orders": topic(1)}, groups), NOW_MS)
-    assert history.known() == NamespaceFigures({"orders": topic(1)}, groups)
+    assert history.known({ORDERS}) == NamespaceFigures({"orders": topic(1)}, groups)
+    assert history.known({uuid4()}) == NamespaceFigures({}, groups)  # one of the same name, made again
     assert history.sample.groups == groups
