@@ -9,6 +9,7 @@ from ...tenants.rights import Right
 from .. import snippets
 from ..scopes import scope_of
 from .page import Page, Query, View, Visit
+from .refusals import why_not
 from .topic_overview import TOPIC_PATH
 
 DEFAULT_CLIENT = "kcat"
@@ -37,6 +38,8 @@ class ConnectView(View):
     ca_file: str
     clients: list[ClientLink]
     snippet: snippets.Snippet
+    key_refused: str
+    first_record_refused: str
 
 
 async def show_connect(visit: Visit, query: ConnectQuery) -> ConnectView:
@@ -59,6 +62,8 @@ async def show_connect(visit: Visit, query: ConnectQuery) -> ConnectView:
             for client, kind in snippets.CLIENTS.items()
         ],
         snippet=snippets.snippet(chosen, connection),
+        key_refused=why_not(visit, Right.KEYS_MANAGE),
+        first_record_refused=why_not(visit, Right.TOPICS_MANAGE) or why_not(visit, Right.KEYS_MANAGE),
     )
 
 
