@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ...tenants.keys import AuthenticationFailed, Principal, authenticate_key, touch_key
 from ...tenants.permissions import Permissions, compile_permissions
+from ...tenants.roles import Role
 from .context import Caller
 from .namespace import NamespaceView
 
@@ -93,7 +94,7 @@ class Authentication:
         try:
             claims = jwt.decode(token, OctKey.import_key(self._cluster_secret), algorithms=["HS256"]).claims
             namespace_id, expires_at_ms = UUID(claims["ns"]), int(claims["exp"]) * 1000
-            issuer, role = claims["iss"], claims["role"]
+            issuer, role = claims["iss"], Role(claims["role"])
         except (JoseError, ValueError, KeyError, TypeError) as error:
             raise SignInRefused(f"console token: {type(error).__name__}", NOT_PROVEN) from None
         if issuer != TOKEN_ISSUER or expires_at_ms <= self._now_ms():
@@ -101,8 +102,7 @@ class Authentication:
         view = await self._namespace(namespace_id)
         if view is None:
             raise SignInRefused(f"console token: namespace {namespace_id} is not loaded", "the namespace is gone")
-        permissions = Permissions.everything() if role == "admin" else Permissions.read_only()
-        return Caller("console", None, view, permissions, expires_at_ms, None)
+        return Caller("console", None, view, Permissions.of_role(role), expires_at_ms, None)
 
 
 def told_about(failed: AuthenticationFailed) -> str:

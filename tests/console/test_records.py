@@ -245,6 +245,18 @@ def test_one_member_and_all_together_wait_only_so_often(live: LiveBroker, monkey
     reading(live, scenario)
 
 
+def test_the_console_sees_records_in_that_role_alone(live: LiveBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "ROLE", "viewer-metadata")
+    live.make_topic("hidden")
+    live.produce("hidden", batch_of([b"x"]))
+
+    async def scenario(reader: RecordReader) -> None:
+        with pytest.raises(BrokerUnavailable, match="refuses to read hidden: TOPIC_AUTHORIZATION_FAILED"):
+            await reader.newest_records(ALICE, live.namespace_id, "hidden", 1, limit=1)
+
+    reading(live, scenario)
+
+
 def test_without_a_broker_it_says_so_at_once(live: LiveBroker) -> None:
     nowhere = BrokerAddress("127.0.0.1", 1, live.client.address.cluster_secret_path)
 
