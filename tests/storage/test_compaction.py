@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import random
+import threading
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ..faults.lossy_disk import LossyDisk
-from .local_log import NOW_MS, Place, read_some
+from .local_log import NOW_MS, Place, UnsyncedDisk, read_some
 
 DAY_MS = 86_400_000
 CONFIG = {"compacted": True, "tiered": False, "index_interval_bytes": 100}
@@ -326,6 +327,44 @@ def test_a_reader_that_has_the_old_file_finishes_and_others_find_the_new_one(tmp
     assert log.segments[0] is not old and len(raw_of(log)) < len(before)
     assert log.read_blocking(7, 2**20)  # a gap: the next batch
     assert len(log._files) <= 3
+
+
+def test_readers_on_other_threads_never_notice_a_segment_being_replaced(tmp_path: Path) -> None:
+    place = Place(tmp_path, UnsyncedDisk(), limit=16)
+    log = place.open(**CONFIG)
+    written: dict[int, tuple[bytes | None, bytes | None]] = {}
+    for value in range(12):
+        segment_of(place, log, keyed(*((b"%d" % key, b"%d" % value) for key in range(10)), compression="lz4"))
+    written = left_in(log)
+    done, wrong = threading.Event(), list[object]()
+
+    def read() -> None:
+        try:
+            while not done.is_set():
+                offset = 0
+                while raw := log.read_blocking(offset, 500):
+                    for record in decode_records(raw):
+                        assert written[record.offset] == (record.key, record.value)
+                    *_, (_, last) = iterate_headers(raw)
+                    offset = last.end_offset
+                assert offset == 120
+                assert log.offset_for_timestamp(NOW_MS + 9) is not None and log.max_timestamp() is not None
+        except BaseException as error:
+            wrong.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        while log.clean_below < 120 and not wrong:
+            run_pass(place, log, keys_max=4)
+            log._files.reap()
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    assert wrong == []
+    assert sorted(left_in(log)) == list(range(110, 120))
 
 
 def test_an_estimate_is_what_a_pass_then_does_and_says_when_it_saw_only_a_part(tmp_path: Path) -> None:

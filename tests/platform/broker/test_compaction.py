@@ -48,18 +48,20 @@ def partition_of(broker: InProcessBroker, topic: str) -> Partition:
     return found.partitions[0]
 
 
-def begin_job(broker: InProcessBroker, data_dir: Path, topic: str) -> Any:
+def begin_job(broker: InProcessBroker, data_dir: Path, topic: str, kind: str, **payload: Any) -> Any:
     topic_id = partition_of(broker, topic).topic.id
 
     async def enqueue(database: Database) -> Any:
         async with database.write() as session:
-            return (await jobs.enqueue(session, Actor.local(), jobs.COMPACT, {"topic_id": str(topic_id)})).id
+            return (await jobs.enqueue(session, Actor.local(), kind, {"topic_id": str(topic_id)} | payload)).id
 
     return with_database(data_dir, enqueue)
 
 
-def finished(broker: InProcessBroker, data_dir: Path, topic: str) -> jobs.JobEntry:
-    job_id = begin_job(broker, data_dir, topic)
+def finished(
+    broker: InProcessBroker, data_dir: Path, topic: str, kind: str = jobs.COMPACT, **payload: Any
+) -> jobs.JobEntry:
+    job_id = begin_job(broker, data_dir, topic, kind, **payload)
     found: list[jobs.JobEntry] = []
 
     async def get(database: Database) -> None:
@@ -314,6 +316,36 @@ def test_an_idempotent_producer_goes_on_after_a_compaction_and_a_restart(tmp_pat
             assert said["records_after"] == 1
             assert [record.value for record in decode_records(raw(bench, "again"))] == [b"%d.4" % round_]
     assert failures == [None] * 15
+
+
+def test_what_was_compacted_can_be_offloaded_once_the_topic_is_compacted_no_more(bench: Bench, data_dir: Path) -> None:
+    bench.create("thawed", **COMPACTED)
+    for value in (b"1", b"2"):
+        produce(bench, "thawed", (b"a", value), (b"b", value), (b"c", None))
+        compacted(bench.broker, data_dir, "thawed")
+    produce(bench, "thawed", (b"a", b"3"), (b"a", b"4"))
+    compacted(bench.broker, data_dir, "thawed")
+    left = [
+        (record.offset, record.key, record.value, record.timestamp_ms)
+        for record in decode_records(raw(bench, "thawed"))
+    ]
+    assert [offset for offset, *_ in left] == [4, 5, 7]
+    changes = [("cleanup.policy", "delete"), ("remote.storage.enable", "true"), ("retention.ms", "-1")]
+    configs = [{"name": name, "config_operation": 0, "value": value} for name, value in changes]
+    with bench.connect() as client:
+        resource = {"resource_type": 2, "resource_name": "thawed", "configs": configs}
+        (altered,) = client.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, {"resources": [resource]}).responses
+        assert altered.error_code == 0
+    job = finished(bench.broker, data_dir, "thawed", jobs.OFFLOAD, drop_local=True)
+    assert job.state is JobState.DONE, job.error
+    log = partition_of(bench.broker, "thawed").log
+    assert (log.local_start, log.hot_bytes) == (8, 0)
+    found = [
+        (record.offset, record.key, record.value, record.timestamp_ms)
+        for record in decode_records(raw(bench, "thawed"))
+    ]
+    assert found == left
+    assert by_confluent(bench.broker.address, "thawed", 0, 8) == [record[:3] for record in left]
 
 
 # --- what may be produced
