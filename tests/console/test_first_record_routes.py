@@ -85,15 +85,16 @@ def values(answer: Any) -> list[str]:
 
 def test_the_newest_come_first_and_what_follows_them_is_waited_for(live: LiveBroker) -> None:
     live.make_topic("feed", 2)
-    live.produce("feed", batch_of([b"1", b"2"], first_ms=1_000), partition=0)
-    live.produce("feed", batch_of([b'{"id":3}'], first_ms=2_000), partition=1)
+    now_ms = int(time.time() * 1000)
+    live.produce("feed", batch_of([b"1", b"2"], first_ms=now_ms - 9_000), partition=0)
+    live.produce("feed", batch_of([b'{"id":3}'], first_ms=now_ms - 5_000), partition=1)
 
     async def scenario(api: Api) -> None:
         newest = await api.records("feed", limit=2)
         assert values(newest) == ['{"id":3}', "2"]
         assert newest["next"] == "0:2,1:1"
         first = newest["records"][0]
-        assert (first["partition"], first["offset"], first["timestamp"][:10]) == (1, 0, "1970-01-01")
+        assert (first["partition"], first["offset"], first["timestamp_ms"]) == (1, 0, now_ms - 5_000)
         assert first["content"]["value"]["encoding"] == "json" and first["content"]["key"]["text"] == "key"
 
         waiting = asyncio.create_task(api.records("feed", **{"from": newest["next"], "wait_ms": 20_000}))
@@ -102,7 +103,6 @@ def test_the_newest_come_first_and_what_follows_them_is_waited_for(live: LiveBro
         await asyncio.to_thread(live.produce, "feed", batch_of([b"4"]), 0)
         came = await waiting
         assert values(came) == ["4"] and came["next"] == "0:3,1:1"
-        assert values(await api.records("feed", **{"from": "earliest"}))[-2:] != []
         assert values(await api.records("feed", **{"from": "0:1,1:1", "limit": 1})) == ["2"]
 
     asking(live, scenario)
