@@ -254,7 +254,7 @@ class CompactedLogMachine(RuleBasedStateMachine):
 
 TestCompactedLogMachine = CompactedLogMachine.TestCase
 TestCompactedLogMachine.settings = settings(
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
