@@ -84,3 +84,14 @@ def test_dangerous_forms_want_the_password_of_who_has_not_given_it_lately(tmp_pa
         assert await fingerprint(world.database) == before
 
     in_seeded_world(tmp_path, scenario)
+
+
+def test_the_visitor_is_named_on_the_page_of_another(tmp_path: Path) -> None:
+    """A template that calls something else `member` would show the wrong one at the top of the page."""
+
+    async def scenario(world: World, seeded: Seeded) -> None:
+        for path in ("/members/admin/profile", "/members/admin/delete", "/tenants/acme/members/watcher.acme/profile"):
+            page = (await tab(world, seeded, "root").get(path)).text
+            assert f'<a href="/profile">{seeded.people["root"].name}</a>' in page
+
+    in_seeded_world(tmp_path, scenario)
