@@ -130,6 +130,8 @@ async def show_keys(visit: Visit, query: KeysQuery) -> KeysView:
 
 
 def _matches(key: KeyView, sought: str) -> bool:
+    if not sought:
+        return True
     places = (key.name, key.service_account, key.id, key.role, key.topic_pattern, key.created_by)
     return any(sought in text.lower() for text in places)
 
