@@ -59,6 +59,8 @@ def endpoint(operation: Operation, services: Services) -> Endpoint:
         try:
             caller = await authenticate(services.database, services.cookies, request)
             check_password_is_own(caller, operation.name in WITH_A_TEMPORARY_PASSWORD)
+            if operation.dangerous:
+                check_is_confirmed(caller)
             call = await authorised_call(services, caller, operation.needs, request)
             place = call.place
             arguments: list[Any] = []
@@ -88,6 +90,17 @@ def check_password_is_own(caller: Caller, allowed: bool) -> None:
     """A session opened with a password that somebody gave out is for choosing another. Raises Failure."""
     if caller.session is not None and caller.member.password_temporary and not allowed:
         raise Failure(403, PASSWORD_FIRST, "this password was given to you by somebody: choose one of your own first")
+
+
+def check_is_confirmed(caller: Caller) -> None:
+    """For what a cookie that somebody took should not be enough for. Raises Failure."""
+    if caller.session is not None and not caller.session.confirmed(system_now_ms()):
+        raise Failure(
+            403,
+            "confirm_password",
+            "this needs the password to have been given within ten minutes",
+            "do it in the console, which asks for it, or send an access token",
+        )
 
 
 def failure_of(error: TenancyError, caller: Caller, place: Place) -> Failure:

@@ -160,6 +160,7 @@ OPERATIONS = (
         summary="A topic if there is none of the name, a key for it alone, and what to paste: its secret is shown once",
         handler=make_first_record,
         needs=Right.TOPICS_MANAGE,
+        dangerous=True,
         body=FirstRecord,
         answer=FirstRecordMade,
         status=201,

@@ -166,6 +166,7 @@ OPERATIONS = (
         summary="Make an access token for the HTTP API; it is shown this once",
         handler=create_token,
         needs=None,
+        dangerous=True,
         body=schemas.CreateToken,
         answer=schemas.NewToken,
         status=201,

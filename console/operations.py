@@ -140,6 +140,7 @@ class Operation:
 
     `needs` is checked where the path leads, before the handler runs; who lacks it is told 404, as for what does not
     exist. None: every member may ask, and the handler shows each what is theirs.
+    `dangerous`: a session has to have proven the password within CONFIRMED_MS; tokens are a proof of their own.
     """
 
     name: str
@@ -154,3 +155,4 @@ class Operation:
     query: type | None = None
     errors: tuple[int, ...] = ()
     secret: bool = False
+    dangerous: bool = False

@@ -153,4 +153,13 @@ NEW_KEY = Page(
     section="keys",
 )
 PAGES = (NEW_KEY,)
-ACTIONS = (Action(name="create_key", path=NEW_KEY.path, page=NEW_KEY, handler=create_key, needs=Right.KEYS_MANAGE),)
+ACTIONS = (
+    Action(
+        name="create_key",
+        path=NEW_KEY.path,
+        page=NEW_KEY,
+        handler=create_key,
+        needs=Right.KEYS_MANAGE,
+        dangerous=True,
+    ),
+)

@@ -292,6 +292,6 @@ REVOKE = Page(
 )
 PAGES = (KEYS, KEY, ROTATE, REVOKE)
 ACTIONS = (
-    Action(name="rotate_key", path=ROTATE.path, page=ROTATE, handler=rotate, needs=Right.KEYS_MANAGE),
+    Action(name="rotate_key", path=ROTATE.path, page=ROTATE, handler=rotate, needs=Right.KEYS_MANAGE, dangerous=True),
     Action(name="revoke_key", path=REVOKE.path, page=REVOKE, handler=revoke, needs=Right.KEYS_MANAGE, dangerous=True),
 )
