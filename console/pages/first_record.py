@@ -190,9 +190,9 @@ async def _look(visit: Visit, name: str, position: str) -> Arrival:
         raise NotFound(f"no position {position[:40]!r}") from None
     if not records:
         return waiting(visit, name, after)
-    found = arrived(visit, name, after, records)
-    found.newest = not position
-    return found
+    arrival = arrived(visit, name, after, records)
+    arrival.newest = not position
+    return arrival
 
 
 def waiting(visit: Visit, topic: str, position: str, problem: str = "") -> Arrival:
