@@ -89,8 +89,9 @@ class Cleaner:
                     break
                 for span in readable(scan.batch(), header) or ():
                     offset = header.base_offset + span.offset_delta
-                    wanted = span.key is not None and request.dirty_from <= offset < request.dirty_to
-                    if wanted and not made.put(span.key, offset):
+                    if span.key is None or not request.dirty_from <= offset < request.dirty_to:
+                        continue
+                    if not made.put(span.key, offset):
                         return offset
         finally:
             self._disk.close(fd)
