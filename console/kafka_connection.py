@@ -6,6 +6,7 @@ secret; a conversation that broke is closed, and no answer of one request is eve
 
 import asyncio
 import contextlib
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -169,7 +170,11 @@ def plainly(deadline_s: float) -> Iterator[None]:
     except TimeoutError:
         raise BrokerUnavailable(f"the broker did not answer within {deadline_s:.0f} s") from None
     except OSError as error:
-        raise BrokerUnavailable(f"the broker cannot be reached ({error.strerror or 'connection failed'})") from None
+        said = error.strerror
+        if isinstance(error, ConnectionError) and error.errno:
+            said = os.strerror(error.errno)  # asyncio's own words hold the address
+        reason = said or "connection failed"
+        raise BrokerUnavailable(f"the broker cannot be reached ({reason})") from None
     except (WireError, EOFError):
         raise BrokerUnavailable("the broker ended the conversation or gave an answer that makes no sense") from None
 

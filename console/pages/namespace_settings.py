@@ -183,8 +183,8 @@ async def show_deletion(visit: Visit) -> DeletionView:
         topics=holds.topics,
         partitions=holds.partitions,
         keys=holds.keys,
-        hot_bytes=sample.hot_bytes if sample else None,
-        cold_bytes=sample.cold_bytes if sample else None,
+        hot_bytes=sample.hot_bytes if sample and sample.as_of_ms else None,
+        cold_bytes=sample.cold_bytes if sample and sample.as_of_ms else None,
     )
 
 

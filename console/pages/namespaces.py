@@ -71,7 +71,6 @@ async def show_namespaces(visit: Visit, query: NamespacesQuery) -> NamespacesVie
     sampler = visit.call.services.sampler
     samples = {namespace.id: sampler.latest(UUID(namespace.id)) for namespace in shown}
     looks = [sample.as_of_ms for sample in samples.values() if sample is not None and sample.as_of_ms]
-    reasons = [sample.missing_because for sample in samples.values() if sample is not None and sample.missing_because]
     rows = []
     for namespace in shown:
         holds, sample = held.get(UUID(namespace.id), overview.NOTHING), samples[namespace.id]
@@ -83,8 +82,8 @@ async def show_namespaces(visit: Visit, query: NamespacesQuery) -> NamespacesVie
                 topics_max=namespace.topics_max,
                 partitions=holds.partitions,
                 keys=holds.keys,
-                hot_bytes=sample.hot_bytes if sample else None,
-                cold_bytes=sample.cold_bytes if sample else None,
+                hot_bytes=sample.hot_bytes if sample and sample.as_of_ms else None,
+                cold_bytes=sample.cold_bytes if sample and sample.as_of_ms else None,
                 records_per_s=sample.activity.records_per_s if sample else None,
             )
         )
@@ -96,7 +95,14 @@ async def show_namespaces(visit: Visit, query: NamespacesQuery) -> NamespacesVie
         is_empty=not seen,
         create_refused=why_not(visit, Right.TENANT_MANAGE),
         as_of=schemas.time_of(min(looks)) if looks else None,
-        missing_because=next((r for r, n in zip(reasons, shown, strict=False) if not n.suspended), None),
+        missing_because=next(
+            (
+                sample.missing_because
+                for namespace in shown
+                if not namespace.suspended and (sample := samples[namespace.id]) and sample.missing_because
+            ),
+            None,
+        ),
     )
 
 

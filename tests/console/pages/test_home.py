@@ -58,7 +58,7 @@ def test_without_its_broker_it_says_so_and_shows_what_the_database_knows(
         assert (view["topics"], view["keys"], view["hot_bytes"], view["lag"]) == (3, 3, None, None)
         assert view["missing_because"] == "the broker cannot be reached"
         assert view["findings"][0]["what"] == "Figures of the broker are missing"
-        assert "Some figures are missing" in (await tab(world, seeded, "watcher").get(HOME)).text
+        assert "Figures of the broker are missing" in (await tab(world, seeded, "watcher").get(HOME)).text
 
     in_seeded_world(tmp_path, scenario)
 
@@ -99,5 +99,13 @@ def test_what_needs_attention_leads_to_where_it_is_seen_to(tmp_path: Path, monke
         }
         developer = (await tab(world, seeded, "developer").get(f"{HOME}.json")).json()["findings"]
         assert "" in {finding["to"] for finding in developer}, "nobody is led to a page that is not for them"
+
+    in_seeded_world(tmp_path, scenario)
+
+
+def test_a_broker_that_is_away_is_said_without_its_address(tmp_path: Path) -> None:
+    async def scenario(world: World, seeded: Seeded) -> None:
+        view = (await tab(world, seeded, "watcher").get(f"{HOME}.json")).json()
+        assert view["missing_because"] == "the broker cannot be reached (Connection refused)"
 
     in_seeded_world(tmp_path, scenario)
