@@ -108,7 +108,8 @@ class OpenFiles:
         if not self._doomed:
             return
         with self._lock:
-            ready = [(file, file.fd) for file in self._doomed if not file.pins]
+            # One that was doomed while `make_room` swept is closed already.
+            ready = [(file, file.fd) for file in self._doomed if not file.pins and file.fd >= 0]
             self._doomed = [file for file in self._doomed if file.pins]
             for file, _ in ready:
                 file.fd = -1
@@ -142,24 +143,20 @@ class OpenFiles:
             if file.doomed:
                 raise FileNotFoundError(f"{file.path} was removed")
             fd = self._disk.open(file.path, file.flags, 0o644)
-            if len(self._open) >= self.limit:
+            with self._lock:
+                doomed = file.doomed  # while it was being opened: by now another file may have the name
+                if not doomed and file.fd < 0 and len(self._open) < self.limit:
+                    file.fd, file.used, shared = fd, True, fd
+                    file.pins += 1
+                    self._open[file] = None
+            if doomed:
+                self._disk.close(fd)
+                raise FileNotFoundError(f"{file.path} was removed")
+            if shared < 0:
                 try:
                     yield fd
                 finally:
                     self._disk.close(fd)
-                return
-            with self._lock:
-                if file.fd >= 0 or file.doomed:
-                    own, shared = fd, -1
-                else:
-                    file.fd, file.used, own, shared = fd, True, -1, fd
-                    file.pins += 1
-                    self._open[file] = None
-            if shared < 0:
-                try:
-                    yield own
-                finally:
-                    self._disk.close(own)
                 return
         try:
             yield shared

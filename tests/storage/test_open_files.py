@@ -129,3 +129,52 @@ def test_a_file_doomed_twice_is_closed_once(paths: list[str]) -> None:
     files.doom(file)
     files.reap()
     assert closed == [fd]
+
+
+class ReplacedWhileOpened(OsDisk):
+    """Between the decision to open a file and the opening, the file is doomed and another gets its name."""
+
+    files: OpenFiles
+    victim: OpenFile | None = None
+
+    def open(self, path: str, flags: int, mode: int = 0o777) -> int:
+        if self.victim is not None and path == self.victim.path:
+            self.files.doom(self.victim)
+            other = Path(path + ".cleaned")
+            other.write_text("another")
+            other.rename(path)
+        return super().open(path, flags, mode)
+
+
+@pytest.mark.parametrize("others_open", [0, LIMIT])
+def test_a_file_that_is_replaced_while_it_is_being_opened_is_never_read_as_the_old_one(
+    paths: list[str], others_open: int
+) -> None:
+    disk = ReplacedWhileOpened()
+    files = disk.files = OpenFiles(disk, LIMIT)
+    for path in paths[:others_open]:
+        files.open(OpenFile(path, os.O_RDONLY))
+    disk.victim = OpenFile(paths[LIMIT], os.O_RDONLY)
+    before = open_descriptors()
+    with pytest.raises(FileNotFoundError), files.pinned(disk.victim) as fd:
+        pytest.fail(f"the descriptor of another file: {os.pread(fd, 200, 0)!r}")
+    assert open_descriptors() == before
+
+
+def test_a_file_that_is_doomed_while_room_is_made_is_closed_once(paths: list[str]) -> None:
+    class DoomedMeanwhile(OpenFiles):
+        def reap(self) -> None:
+            super().reap()
+            if len(self) == LIMIT and not opened[0].doomed:
+                self.doom(opened[0])  # by another thread
+
+    files = DoomedMeanwhile(OsDisk(), LIMIT)
+    opened = [OpenFile(path, os.O_RDONLY) for path in paths[: LIMIT + 1]]
+    before = open_descriptors()
+    for file in opened:
+        files.open(file)
+        file.used = False
+    files.reap()
+    for file in opened:
+        files.close(file)
+    assert open_descriptors() == before
