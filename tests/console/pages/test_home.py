@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from coldstream.console import sampler
 from coldstream.console.figures import GroupFigures, NamespaceFigures, PartitionFigures, TopicFigures
-from coldstream.console.kafka import BrokerUnavailable
+from coldstream.console.kafka import BrokerClient, BrokerUnavailable
 from coldstream.tests.console.browsing import in_seeded_world, tab
 from coldstream.tests.console.seeded import TOPIC, Seeded
 from coldstream.tests.console.world import Broker, World
@@ -103,7 +103,9 @@ def test_what_needs_attention_leads_to_where_it_is_seen_to(tmp_path: Path, monke
     in_seeded_world(tmp_path, scenario)
 
 
-def test_a_broker_that_is_away_is_said_without_its_address(tmp_path: Path) -> None:
+def test_a_broker_that_is_away_is_said_without_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Broker, "namespace_figures", BrokerClient.namespace_figures)
+
     async def scenario(world: World, seeded: Seeded) -> None:
         view = (await tab(world, seeded, "watcher").get(f"{HOME}.json")).json()
         assert view["missing_because"] == "the broker cannot be reached (Connection refused)"
