@@ -83,6 +83,12 @@ async def topics_made_before(session: AsyncSession, namespace_id: UUID, before_m
     return frozenset((await session.scalars(query)).all())
 
 
+async def topic_names(session: AsyncSession, namespace_id: UUID, limit: int) -> list[str]:
+    """The first so many names of live topics, in order."""
+    query = select(Topic.name).where(Topic.namespace_id == namespace_id, Topic.deleted_at_ms.is_(None))
+    return list((await session.scalars(query.order_by(Topic.name).limit(limit))).all())
+
+
 def _works(now_ms: int) -> ColumnElement[bool]:
     return and_(
         ApiKey.revoked_at_ms.is_(None),

@@ -6,6 +6,7 @@ may see records, everybody else sees that one arrived; all of it works without J
 
 from typing import Literal
 
+from ...tenants import overview
 from ...tenants.errors import InvalidPartitions, InvalidTopicName, NotFound, QuotaExceeded, TopicExists
 from ...tenants.rights import Right
 from ...tenants.topics import PARTITIONS_DEFAULT
@@ -103,14 +104,14 @@ async def show_form(visit: Visit, query: FormQuery) -> FormView:
     namespace = visit.call.namespace
     problem, exists = await first_record.name_problem(visit.call, name) if name else ("", False)
     async with visit.call.database.read() as session:
-        names = [topic.name for topic in await (await scope_of(session, visit.call)).topics()]
+        names = await overview.topic_names(session, namespace.id, SUGGESTED_MAX)
     return FormView(
         tenant=namespace.tenant,
         namespace=namespace.name,
         topic=name,
         problem=sentence(problem),
         exists=exists,
-        topics=names[:SUGGESTED_MAX],
+        topics=names,
         partitions=PARTITIONS_DEFAULT,
         partitions_max=namespace.partitions_per_topic_max,
         expiries=EXPIRY_CHOICES,

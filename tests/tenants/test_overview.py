@@ -73,5 +73,7 @@ def test_topics_are_told_by_age(url: str) -> None:
             await topics.create_topic(session, ACTOR, world.namespace_id, "new", 1, {})
         async with world.db.read() as session:
             assert await overview.topics_made_before(session, world.namespace_id, world.now_ms) == {old.id}
+            assert await overview.topic_names(session, world.namespace_id, 9) == ["new", "old"]
+            assert await overview.topic_names(session, world.namespace_id, 1) == ["new"]
 
     in_world(url, scenario)
