@@ -4,6 +4,7 @@ Always true: `decompress` never holds more than `bytes_max` of output, whatever 
 claim a hundred gigabytes); too much, or bytes that are not of the codec, raise DecodeFailed.
 """
 
+import mmap
 import struct
 import zlib
 
@@ -18,6 +19,8 @@ XERIAL_MAGIC = b"\x82SNAPPY\x00"  # the framing of snappy-java, which Kafka's ow
 XERIAL_HEAD_BYTES = 16  # magic, version, compatible version
 XERIAL_BLOCK_BYTES = 32 * 1024
 GZIP_WINDOW = 31  # zlib's way of saying "a gzip header and trailer"
+MEMBERS_MAX = 100  # gzip members or lz4 frames of one batch: clients write one, and each costs a copy of what follows
+ZSTD_ROOM_BYTES = 128 * 1024  # what is tried first
 _SIZE = struct.Struct(">i")
 
 
@@ -55,7 +58,8 @@ def compress(codec: str, data: bytes) -> bytes:
     if codec == "snappy":
         return _snappy(data)
     if codec == "lz4":
-        return bytes(lz4.frame.compress(data))  # type: ignore[attr-defined]  # re-exported without saying so
+        # Kafka's Java client reads no blocks that depend on the ones before them.
+        return bytes(lz4.frame.compress(data, block_linked=False))  # type: ignore[attr-defined]  # not said to be there
     if codec == "zstd":
         return bytes(cramjam.zstd.compress(data))
     raise DecodeFailed(f"no such codec: {codec}, only {', '.join(CODECS)}")
@@ -65,10 +69,18 @@ def _too_large(bytes_max: int) -> DecodeFailed:
     return DecompressedTooLarge(f"the records are larger than {bytes_max} bytes when decompressed")
 
 
+def _too_many() -> DecodeFailed:
+    return DecodeFailed(f"more than {MEMBERS_MAX} compressed members in one batch")
+
+
 def _gunzip(data: bytes | memoryview, bytes_max: int) -> bytes:
     found = bytearray()
     left = bytes(data)
+    members = 0
     while left:
+        members += 1
+        if members > MEMBERS_MAX:
+            raise _too_many()
         member = zlib.decompressobj(wbits=GZIP_WINDOW)
         found += member.decompress(left, bytes_max + 1 - len(found))
         if len(found) > bytes_max:
@@ -82,7 +94,11 @@ def _gunzip(data: bytes | memoryview, bytes_max: int) -> bytes:
 def _unlz4(data: bytes | memoryview, bytes_max: int) -> bytes:
     found = bytearray()
     left: bytes | None = bytes(data)
+    frames = 0
     while left:
+        frames += 1
+        if frames > MEMBERS_MAX:
+            raise _too_many()
         frame = lz4.frame.LZ4FrameDecompressor()  # type: ignore[no-untyped-call]
         found += frame.decompress(left, max_length=bytes_max + 1 - len(found))  # type: ignore[no-untyped-call]
         if len(found) > bytes_max:
@@ -94,18 +110,22 @@ def _unlz4(data: bytes | memoryview, bytes_max: int) -> bytes:
 
 
 def _unzstd(data: bytes | memoryview, bytes_max: int) -> bytes:
-    # An output that cannot grow is the one bound the library keeps; untouched pages of it cost nothing.
-    room = bytearray(min(bytes_max, max(2**16, 64 * len(data))))
-    while True:
+    # An output that cannot grow is the one bound the library keeps.
+    try:
+        room = bytearray(min(bytes_max, ZSTD_ROOM_BYTES))
+        return bytes(memoryview(room)[: cramjam.zstd.decompress_into(bytes(data), room)])
+    except cramjam.DecompressionError as error:
+        if "whole buffer" not in str(error):
+            raise
+    if bytes_max <= ZSTD_ROOM_BYTES:
+        raise _too_large(bytes_max)
+    with mmap.mmap(-1, bytes_max) as pages:  # untouched pages cost nothing; those of a bytearray are all touched
         try:
-            size = cramjam.zstd.decompress_into(bytes(data), room)
-            return bytes(memoryview(room)[:size])
+            return pages[: cramjam.zstd.decompress_into(bytes(data), pages)]
         except cramjam.DecompressionError as error:
             if "whole buffer" not in str(error):
                 raise
-            if len(room) == bytes_max:
-                raise _too_large(bytes_max) from None
-            room = bytearray(bytes_max)
+    raise _too_large(bytes_max)
 
 
 def _unsnappy(data: bytes, bytes_max: int) -> bytes:

@@ -135,12 +135,13 @@ class OpenFiles:
     def pinned(self, file: OpenFile) -> Iterator[int]:
         """A descriptor for any thread. Raises FileNotFoundError when the file was removed meanwhile."""
         with self._lock:
-            shared = file.fd if not file.doomed else -1
+            doomed = file.doomed
+            shared = file.fd if not doomed else -1
             if shared >= 0:
                 file.pins += 1
                 file.used = True
         if shared < 0:
-            if file.doomed:
+            if doomed:
                 raise FileNotFoundError(f"{file.path} was removed")
             fd = self._disk.open(file.path, file.flags, 0o644)
             with self._lock:

@@ -22,8 +22,9 @@ def check_here(batches: Sequence[memoryview]) -> list[str | None] | None:
     records = sum(max(0, parse_header(batch).record_count) for batch in batches if len(batch) >= HEADER_BYTES)
     if records > INLINE_RECORDS_MAX or sum(map(len, batches)) > INLINE_BYTES_MAX:
         return None
+    room_bytes = INLINE_BYTES_MAX // max(1, len(batches))  # to grow for each, so that together they stay within bounds
     try:
-        return [problem_with_keys(batch, INLINE_BYTES_MAX) for batch in batches]
+        return [problem_with_keys(batch, len(batch) + room_bytes) for batch in batches]
     except DecompressedTooLarge:
         return None
 

@@ -1,4 +1,5 @@
 import contextlib
+import time
 
 import pytest
 from coldstream.storage.batch import CODECS, crc_agrees, parse_header
@@ -70,6 +71,28 @@ def test_a_bomb_stops_at_the_limit(codec: str) -> None:
     with pytest.raises(DecodeFailed, match="larger than 1000000 bytes"):
         decompress(codec, bomb, bytes_max=1_000_000)
     assert len(decompress(codec, bomb, bytes_max=8 * 2**20)) == 8 * 2**20
+
+
+def test_lz4_is_written_in_blocks_that_do_not_depend_on_each_other() -> None:
+    data = bytes(range(256)) * 2000  # several blocks
+    assert compress("lz4", data)[4] & 0x20, "Kafka's Java client reads no others"
+    assert decompress("lz4", compress("lz4", data)) == data
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4"])
+def test_thousands_of_empty_members_are_not_worth_their_time(codec: str) -> None:
+    began_s = time.process_time()
+    with pytest.raises(DecodeFailed, match="members"):
+        decompress(codec, compress(codec, b"") * 40_000)
+    assert time.process_time() - began_s < 0.5
+
+
+def test_a_small_batch_is_not_paid_for_with_the_largest_buffer() -> None:
+    packed = compress("zstd", bytes(200_000))
+    began_s = time.process_time()
+    for _ in range(50):
+        assert len(decompress("zstd", packed)) == 200_000
+    assert time.process_time() - began_s < 0.25  # with all of 64 MiB touched each time: 2 s
 
 
 @pytest.mark.parametrize("codec", CODECS[1:])
