@@ -16,7 +16,7 @@ from .actor import Actor
 from .audit import Subject, record
 from .database import session_now_ms
 from .errors import AlreadyExists, Conflict, InvalidArgument, NotFound
-from .member_entry import MemberEntry, locked_member
+from .member_entry import MemberEntry, find_member, locked_member
 from .models import Member, MemberGrant, Namespace, Tenant
 from .rights import NAMESPACE_ROLES, MemberRole, Right
 from .scope import namespace_scope
@@ -123,15 +123,29 @@ async def check_may_administer(session: AsyncSession, access: "MemberAccess", na
     may administer.
     """
     await bump(session, Counter.POLICY)
-    member = MemberEntry.of(await locked_member(session, name))
+    return await _administered(session, access, MemberEntry.of(await locked_member(session, name)))
+
+
+async def would_administer(session: AsyncSession, access: "MemberAccess", name: str) -> None:
+    """Raises what `check_may_administer` would, and locks nothing: before what is dear is done for the change."""
+    row = await find_member(session, name)
+    if row is None:
+        raise NotFound(f"no member {name[:100]!r}")
+    await _administered(session, access, MemberEntry.of(row))
+
+
+async def _administered(session: AsyncSession, access: "MemberAccess", member: MemberEntry) -> MemberEntry:
+    """Raises NotFound, Conflict."""
     grants = await list_grants(session, member_id=member.id)
     places = set(await session.scalars(select(MemberGrant.tenant_id).where(MemberGrant.member_id == member.id)))
     only_known = places == {grant.tenant_id for grant in grants}  # or a later release gave a role unknown here
     if access.allows(Right.PLATFORM_MANAGE) or (only_known and may_administer(access, member, grants)):
         return member
     if not any(access.allows(Right.MEMBERS_MANAGE, grant.tenant_id) for grant in grants):
-        raise NotFound(f"no member {name[:100]!r}")
-    raise Conflict(f"member {name!r} has rights elsewhere too: only a platform administrator can change their sign-in")
+        raise NotFound(f"no member {member.name!r}")
+    raise Conflict(
+        f"member {member.name!r} has rights elsewhere too: only a platform administrator can change their sign-in"
+    )
 
 
 async def drop_member_grants(

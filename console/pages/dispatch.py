@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ...tenants.errors import TenancyError
+from ...tenants.keys import AuthenticationFailed
 from ...tenants.sessions import CONFIRMED_MS, confirm_session
 from .. import failures
 from ..authentication import authenticate
@@ -69,10 +70,10 @@ def show(page: Page, services: Services) -> Endpoint:
             view = await view_of(page, visit)
             response = _rendered(page, visit, view)
         except Failure as failure:
-            return _failed(services, caller, request, failure)
+            return _failed(caller, request, failure)
         except TenancyError as error:
             assert caller is not None, "services are asked for authenticated callers only"
-            return _failed(services, caller, request, failure_of(error, caller, place))
+            return _failed(caller, request, failure_of(error, caller, place))
         response.background = BackgroundTask(note_use, services, caller)
         return response
 
@@ -131,13 +132,13 @@ def carry_out(action: Action, services: Services) -> Endpoint:
             assert caller is not None, "services are asked for authenticated callers only"
             failure = failure_of(error, caller, place)
             if visit is None or failure.status >= 500 or failure.status == 404:
-                return _failed(services, caller, request, failure)
+                return _failed(caller, request, failure)
             response = await _shown_again(
                 services, action, visit, fields, {"": failure.message}, failure.status, request
             )
         except Failure as failure:
             if visit is None or failure.status in (401, 404, 413):
-                return _failed(services, caller, request, failure)
+                return _failed(caller, request, failure)
             message = failure.message if failure.hint is None else f"{failure.message}: {failure.hint}"
             response = await _shown_again(services, action, visit, fields, {"": message}, failure.status, request)
         if new_cookie is not None:
@@ -181,11 +182,14 @@ async def _confirmed(services: Services, call: Call, fields: Fields, request: Re
 
 
 async def _renewed(services: Services, call: Call) -> tuple[str, Call]:
-    """A new id for the session whose member has just proven the password."""
+    """A new id for the session whose member has just proven the password. Raises Failure (401)."""
     cookie = call.caller.cookie
     assert cookie is not None, "a session has a cookie"
-    async with services.database.write() as session:
-        opened = await confirm_session(session, cookie)
+    try:
+        async with services.database.write() as session:
+            opened = await confirm_session(session, cookie)
+    except AuthenticationFailed:  # ended meanwhile, or the same form sent twice at once: one of them was first
+        raise failures.unauthorized("the session has ended: sign in again") from None
     return opened.cookie, replace(call, caller=replace(call.caller, session=opened.entry, cookie=opened.cookie))
 
 
@@ -243,18 +247,16 @@ async def _shown_again(
     try:
         view = await view_of(action.page, visit)
     except (TenancyError, Failure):  # what the form was about went away meanwhile
-        return _failed(services, visit.call.caller, request, failures.not_found())
+        return _failed(visit.call.caller, request, failures.not_found())
     return _rendered(action.page, visit, view, FormState(typed, errors), status)
 
 
-def _failed(services: Services, caller: Caller | None, request: Request, failure: Failure) -> Response:
+def _failed(caller: Caller | None, request: Request, failure: Failure) -> Response:
     if failure.code == PASSWORD_FIRST:
         return RedirectResponse("/profile/password", 303, {"Cache-Control": "no-store"})
     if failure.status == 401 and "authorization" not in request.headers:
-        response = RedirectResponse(_sign_in_first(request), 303, {"Cache-Control": "no-store"})
-        if services.cookies.session_of(request.cookies) is not None:
-            services.cookies.drop_session(response)
-        return response
+        # The cookie stays: by now the browser may hold the session's next id, which this answer would take away.
+        return RedirectResponse(_sign_in_first(request), 303, {"Cache-Control": "no-store"})
     return failure_page(failure, request_id_of(request), caller)
 
 

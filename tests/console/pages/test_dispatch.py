@@ -1,5 +1,6 @@
 """What all pages and forms have in common."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -85,6 +86,26 @@ def test_a_dangerous_form_asks_for_the_password_again_and_gives_the_session_a_ne
         assert (await browser.get("/profile")).status_code == 303, "the old id is worth nothing now"
         names = msgspec.json.decode((await Tab(world, fresh).get("/profile/tokens.json")).content)["tokens"]
         assert [token["name"] for token in names] == ["laptop", "local"]
+
+    in_world(tmp_path, scenario)
+
+
+def test_a_form_sent_twice_at_once_is_carried_out_once_and_signs_nobody_out(tmp_path: Path) -> None:
+    """Both prove the password with the same session id, of which only one can become the next id."""
+
+    async def scenario(world: World) -> None:
+        browser = Tab(world, (await sign_in(world)).cookies["coldstream_session"])
+        world.http.cookies.clear()
+        async with world.database.write() as session:
+            await session.execute(update(MemberSession).values(confirmed_at_ms=0))
+        fields = {"name": "laptop", "expiry": "7", "password": PASSWORD}
+        answers = await asyncio.gather(*(browser.post("/profile/tokens", fields) for _ in range(3)))
+        made, *late = sorted(answers, key=lambda answer: answer.status_code)
+        assert [made.status_code, *(answer.headers.get("location") for answer in late)] == [200, "/sign-in", "/sign-in"]
+        assert all("set-cookie" not in answer.headers for answer in late), "the id that the first one got stays"
+        world.http.cookies.clear()
+        shown = (await Tab(world, made.cookies["coldstream_session"]).get("/profile/tokens.json")).json()
+        assert len(shown["tokens"]) == 2
 
     in_world(tmp_path, scenario)
 
