@@ -36,7 +36,7 @@ class ColdTasks:
         self._cache = ChunkCache(directory / CHUNKS_FOLDER, bytes_max=cache_bytes_max, files_max=cache_files_max)
         self._source = ChunkSource(store, self._cache)
         self._upload_gate = asyncio.Semaphore(UPLOADS_MAX)
-        self._cleaner: Cleaner | None = None
+        self._cleaners: dict[bool, Cleaner] = {}  # one for passes, one for estimates: each keeps the keys of its last
         self._cleaner_gate = asyncio.Semaphore(1)
         self._uploaded_objects = self._uploaded_bytes = 0
 
@@ -88,11 +88,12 @@ class ColdTasks:
 
     async def clean(self, request: Clean) -> Cleaned:
         async with self._cleaner_gate:
-            if self._cleaner is None:
+            cleaner = self._cleaners.get(request.write)
+            if cleaner is None:
                 from .cleaner import Cleaner  # every codec: several megabytes that most workers never need
 
-                self._cleaner = Cleaner(OsDisk())
-            return await asyncio.to_thread(self._cleaner.clean, request)
+                cleaner = self._cleaners[request.write] = Cleaner(OsDisk())
+            return await asyncio.to_thread(cleaner.clean, request)
 
     async def chunk(self, wanted: ChunkWanted) -> ChunkFile | None:
         return await self._source.chunk(wanted)

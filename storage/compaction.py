@@ -13,7 +13,7 @@ from .config import LogConfig
 from .readable_log import SealedSegment
 from .retention import newest_ms
 
-DIRTY_BYTES_MAX = 4 * 2**30  # of one pass: what is above is the next one's
+DIRTY_BYTES_MAX, DIRTY_SEGMENTS_MAX = 4 * 2**30, 1_000  # of one pass: what is above is the next one's
 
 
 class CompactionPlan(NamedTuple):
@@ -55,19 +55,22 @@ def plan_compaction(
     """
     found: list[SealedSegment] = []
     dirty: list[SealedSegment] = []
+    dirty_bytes = 0
     for segment in sealed:
         if segment.base < cold_end or segment.end <= log_start:
             found.clear()  # never a hole in what is covered
             dirty.clear()
+            dirty_bytes = 0
             continue
         is_dirty = segment.end > clean_below
         young = config.min_compaction_lag_ms > 0 and now_ms - newest_ms(segment) < config.min_compaction_lag_ms
-        full = dirty and sum(each.size_bytes for each in dirty) + segment.size_bytes > DIRTY_BYTES_MAX
+        full = dirty and (dirty_bytes + segment.size_bytes > DIRTY_BYTES_MAX or len(dirty) == DIRTY_SEGMENTS_MAX)
         if segment.end > checkpointed or (is_dirty and (young or full)):
             break
         found.append(segment)
         if is_dirty:
             dirty.append(segment)
+            dirty_bytes += segment.size_bytes
     if not found:
         return CompactionPlan((), (), clean_below, clean_below, False)
     dirty_to = found[-1].end

@@ -6,7 +6,7 @@ threads; on the loop there is only what follows from the answers.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from uuid import uuid4
@@ -105,8 +105,8 @@ async def compact(
         cleaned = await cleaner.clean(request)
         map_end = cleaned.map_end
         tombstones_may_go = tombstones_may_go and not cleaned.unreadable
-        replaced = cleaned.changed and await asyncio.to_thread(
-            log.replace_segment, target.base, target.size_bytes, cleaned
+        replaced = cleaned.changed and await to_its_end(
+            asyncio.to_thread(log.replace_segment, target.base, target.size_bytes, cleaned)
         )
         if replaced and target in plan.dirty:  # should the map have to be made again, then from what is there now
             bases = {each.base for each in plan.dirty}
@@ -115,6 +115,16 @@ async def compact(
         on_segment()
     await asyncio.to_thread(log.mark_clean, map_end)
     return bool((await asyncio.to_thread(log.plan_compaction, now_ms, cold_end)).dirty)
+
+
+async def to_its_end(work: Coroutine[object, object, bool]) -> bool:
+    """What work on a thread comes to; who is cancelled meanwhile still waits for it, since it goes on in any case."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 async def estimate(

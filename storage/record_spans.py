@@ -1,7 +1,8 @@
 """The records of a batch as places in its bytes: keys are read, values and headers only passed over.
 
 Always true: every length is checked against the bytes left before it is used, and offsets must rise within the batch;
-so what `record_spans` accepts can be kept record by record, byte for byte. For a batch that is not so, DecodeFailed.
+so what `record_spans` accepts can be kept record by record, byte for byte, and has timestamps that fit a header. For a
+batch that is not so, DecodeFailed.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from .codecs import DECOMPRESSED_BYTES_MAX, decompress
 from .errors import CorruptBatch, DecodeFailed, DecompressedTooLarge
 
 RECORDS_MAX = 2_000_000
+TIMESTAMP_LIMIT_MS = 2**62  # either way: so that what counts from another first timestamp still has 64 bits
 
 
 class Span(NamedTuple):
@@ -41,7 +43,7 @@ def record_spans(data: bytes, header: BatchHeader) -> Iterator[Span]:
     """Every record of a decompressed batch. Raises DecodeFailed, at the latest where the last record should end."""
     if header.record_count > RECORDS_MAX:
         raise DecodeFailed(f"{header.record_count} records in one batch are more than {RECORDS_MAX}")
-    at, size, offset_before = 0, len(data), -1
+    at, size, offset_before, first_ms = 0, len(data), -1, header.first_timestamp_ms
     try:
         for _ in range(header.record_count):
             start = at
@@ -50,6 +52,8 @@ def record_spans(data: bytes, header: BatchHeader) -> Iterator[Span]:
             if length < 0 or end > size:
                 raise DecodeFailed(f"a record claims {length} of the {size - body} bytes left")
             timestamp_delta, rest = _varint(data, body + 1)
+            if not -TIMESTAMP_LIMIT_MS <= first_ms + timestamp_delta < TIMESTAMP_LIMIT_MS:
+                raise DecodeFailed(f"a timestamp of {first_ms + timestamp_delta} ms")
             offset_delta, at = _varint(data, rest)
             if not offset_before < offset_delta <= header.last_offset_delta:
                 raise DecodeFailed(
