@@ -40,6 +40,16 @@ def is_title(name: str) -> bool:
     return _TITLE.fullmatch(name) is not None
 
 
+def is_label(name: str) -> bool:
+    """Whether a tenant or namespace can have this name."""
+    return _LABEL.fullmatch(name) is not None
+
+
+def is_topic_name(name: str) -> bool:
+    """Whether any topic can have this name, the platform's own too."""
+    return len(name) <= TOPIC_NAME_LENGTH_MAX and _TOPIC.fullmatch(name) is not None
+
+
 def check_topic_name(name: str) -> str:
     """Kafka's rules, and `__` at the beginning is the platform's own. Raises InvalidTopicName."""
     if not name or len(name) > TOPIC_NAME_LENGTH_MAX:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from .catalogue import NamespaceEntry, TopicEntry, with_tenant
 from .errors import NotFound
 from .models import ApiKey, Job, Namespace, ServiceAccount, Tenant, Topic
+from .names import is_label, is_topic_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,11 @@ class NamespaceScope:
 
     async def topic(self, name: str) -> TopicEntry:
         """Raises NotFound."""
-        row = await self.session.scalar(self._topics().where(Topic.name == name))
-        if row is None:
-            raise NotFound(f"no topic {name[:249]!r} in {self.path}")
-        return TopicEntry.of(row)
+        if is_topic_name(name):  # PostgreSQL refuses even to compare with some strings
+            row = await self.session.scalar(self._topics().where(Topic.name == name))
+            if row is not None:
+                return TopicEntry.of(row)
+        raise NotFound(f"no topic {name[:249]!r} in {self.path}")
 
     async def service_accounts(self) -> Sequence[ServiceAccount]:
         query = select(ServiceAccount).where(
@@ -76,6 +78,8 @@ class NamespaceScope:
 
 async def namespace_scope(session: AsyncSession, tenant: str, namespace: str) -> NamespaceScope:
     """The live namespace of that path. Raises NotFound."""
+    if not (is_label(tenant) and is_label(namespace)):
+        raise _no_namespace(f"{tenant[:63]}/{namespace[:63]}")
     query = with_tenant().where(Tenant.name == tenant, Namespace.name == namespace)
     return await _one(session, query, f"{tenant[:63]}/{namespace[:63]}")
 
@@ -89,5 +93,9 @@ async def _one(session: AsyncSession, query: Select[Namespace, Tenant], what: st
     live = query.where(Namespace.deleted_at_ms.is_(None), Tenant.deleted_at_ms.is_(None))
     row = (await session.execute(live)).one_or_none()
     if row is None:
-        raise NotFound(f"no namespace {what!r}")
+        raise _no_namespace(what)
     return NamespaceScope(session, NamespaceEntry.of(*row))
+
+
+def _no_namespace(what: str) -> NotFound:
+    return NotFound(f"no namespace {what!r}")

@@ -32,7 +32,7 @@ from .models import (
     Tenant,
     Topic,
 )
-from .names import check_label, check_title
+from .names import check_label, check_title, is_label
 from .scope import NamespaceScope, namespace_scope
 from .topics import mark_deleted, subject_of
 from .versions import Counter, bump
@@ -309,6 +309,8 @@ async def _drop_grants(session: AsyncSession, namespace_id: UUID, subjects: Sequ
 
 
 async def _find_tenant(session: AsyncSession, name: str) -> Tenant | None:
+    if not is_label(name):
+        return None
     return await session.scalar(select(Tenant).where(Tenant.name == name, Tenant.deleted_at_ms.is_(None)))
 
 

@@ -20,7 +20,7 @@ from .catalogue import NamespaceEntry, TopicEntry
 from .database import session_now_ms
 from .errors import InvalidConfig, InvalidPartitions, InvalidTopicName, NotFound, QuotaExceeded, TopicExists
 from .models import Durability, Topic
-from .names import check_topic_name, collision_form
+from .names import check_topic_name, collision_form, is_topic_name
 from .scope import namespace_scope_by_id
 from .topic_configs import ConfigType
 from .versions import Counter, bump
@@ -206,9 +206,8 @@ def check_partitions(partitions: int, namespace: NamespaceEntry) -> None:
 async def _live_topic(
     session: AsyncSession, namespace: NamespaceEntry, name: str, topic_id: UUID | None = None
 ) -> Topic:
-    topic = await session.scalar(
-        select(Topic).where(Topic.namespace_id == namespace.id, Topic.name == name, Topic.deleted_at_ms.is_(None))
-    )
+    live = select(Topic).where(Topic.namespace_id == namespace.id, Topic.name == name, Topic.deleted_at_ms.is_(None))
+    topic = await session.scalar(live) if is_topic_name(name) else None
     if topic is None or (topic_id is not None and topic.id != topic_id):
         raise NotFound(f"no topic {name[:249]!r} in {namespace.tenant}/{namespace.name}")
     return topic
