@@ -110,7 +110,8 @@ async def compact(
         )
         if replaced and target in plan.dirty:  # should the map have to be made again, then from what is there now
             bases = {each.base for each in plan.dirty}
-            dirty = tuple(each for each in log.sealed_segments() if each.base in bases)
+            present = await asyncio.to_thread(log.sealed_segments)
+            dirty = tuple(each for each in present if each.base in bases)
         outcome.add(cleaned, replaced)
         on_segment()
     await asyncio.to_thread(log.mark_clean, map_end)

@@ -255,6 +255,11 @@ class ReadableLog:
 
     # --- sealed segments
 
+    @property
+    def is_described(self) -> bool:
+        """Whether `sealed_segments` has no file to read."""
+        return all(segment.described for segment in self._sealed)
+
     def sealed_segments(self) -> tuple[SealedSegment, ...]:
         """The durable sealed segments, oldest first. Any thread; blocks when called first after a restart."""
         found: list[SealedSegment] = []

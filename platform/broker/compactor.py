@@ -1,7 +1,8 @@
 """When the logs of compacted topics are compacted: by themselves, the dirtiest first, and when a job asks for it.
 
 Always true: one pass goes on at a time, in the cold worker; a partition is never compacted and offloaded at once; one
-that cannot be compacted is left alone for a while and said so, and holds up no other.
+that cannot be compacted is left alone for a while and said so, and holds up no other. Of estimates at most one request
+is with the worker, whoever still waits for it.
 """
 
 import asyncio
@@ -9,9 +10,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from ...storage.cleaning import CompactionFailed, SegmentCleaner
+from ...storage.cleaning import Clean, Cleaned, CompactionFailed, SegmentCleaner
 from ...storage.cold_worker import ColdWorkerUnavailable
-from ...storage.compaction import is_due
+from ...storage.compaction import CompactionPlan, is_due
 from ...storage.compactor import CompactionEstimate, CompactionOutcome, compact, estimate
 from ...storage.config import LogConfig
 from ...storage.errors import LogError
@@ -40,6 +41,7 @@ class Compactor:
         now_ms: Callable[[], int],
     ) -> None:
         self._cleaner = cleaner
+        self._estimator = OneRequestAtATime(cleaner)
         self._logs = logs
         self._tiering = tiering
         self._metrics = metrics
@@ -62,13 +64,13 @@ class Compactor:
             was_clean_below = partition.log.clean_below
             try:
                 await self.compact(partition, CompactionOutcome(), only_if_due=True)
-            except EXPECTED as error:
-                level = logging.INFO if isinstance(error, ColdWorkerUnavailable) else logging.WARNING
-                log.log(
-                    level, "compaction failed, it will be tried again", extra=about(partition) | {"why": str(error)}
-                )
+            except Exception as error:
+                failed(partition, error)
             if partition.log.clean_below == was_clean_below:
-                self._left_alone_until_ms[partition] = self._now_ms() + BACKOFF_MS
+                self._leave_alone(partition)
+
+    def _leave_alone(self, partition: Partition) -> None:
+        self._left_alone_until_ms[partition] = self._now_ms() + BACKOFF_MS
 
     async def _dirtiest(self) -> Partition | None:
         now_ms = self._now_ms()
@@ -80,7 +82,12 @@ class Compactor:
             config = partition.topic.log_config
             if not config.compacted or partition in self._left_alone_until_ms or self._tiering.is_uploading(partition):
                 continue
-            plan = partition.log.plan_compaction(now_ms, highest_cold_end(partition))
+            try:
+                plan = await planned(partition, now_ms)
+            except Exception as error:
+                failed(partition, error)
+                self._leave_alone(partition)
+                continue
             if is_due(plan, config, now_ms) and (best is None or plan.dirty_ratio > best[0]):
                 best = plan.dirty_ratio, partition
         return best[1] if best is not None else None
@@ -139,11 +146,47 @@ class Compactor:
         """
         return await estimate(
             partition.log,
-            self._cleaner,
+            self._estimator,
             config or partition.topic.log_config,
             self._now_ms(),
             cold_end=highest_cold_end(partition),
         )
+
+
+class OneRequestAtATime:
+    """A cleaner that is asked again only once it has answered, though nobody may wait: a worker does not stop half-way."""
+
+    def __init__(self, cleaner: SegmentCleaner) -> None:
+        self._cleaner = cleaner
+        self._is_free = asyncio.Lock()
+
+    async def clean(self, request: Clean) -> Cleaned:
+        """Raises CompactionFailed, ColdWorkerUnavailable."""
+        await self._is_free.acquire()
+        answer = asyncio.ensure_future(self._cleaner.clean(request))
+        answer.add_done_callback(self._answered)
+        return await asyncio.shield(answer)
+
+    def _answered(self, answer: asyncio.Future[Cleaned]) -> None:
+        self._is_free.release()
+        if not answer.cancelled():
+            answer.exception()  # heard, even if nobody waits for it
+
+
+async def planned(partition: Partition, now_ms: int) -> CompactionPlan:
+    """What a pass would cover. On a thread where that takes reading files, as it does once after a start."""
+    cold_end = highest_cold_end(partition)
+    if partition.log.is_described:
+        return partition.log.plan_compaction(now_ms, cold_end)
+    return await asyncio.to_thread(partition.log.plan_compaction, now_ms, cold_end)
+
+
+def failed(partition: Partition, error: Exception) -> None:
+    """Say so; with a traceback where it is a mistake of ours."""
+    level = logging.INFO if isinstance(error, ColdWorkerUnavailable) else logging.WARNING
+    mistake = None if isinstance(error, EXPECTED) else error
+    fields = about(partition) | {"why": str(error)}
+    log.log(level, "compaction failed, it will be tried again", extra=fields, exc_info=mistake)
 
 
 def highest_cold_end(partition: Partition) -> int:
