@@ -154,7 +154,7 @@ class Compactor:
 
 
 class OneRequestAtATime:
-    """A cleaner that is asked again only once it has answered, though nobody may wait: a worker does not stop half-way."""
+    """A cleaner that is asked again only once it has answered, though nobody may wait: a worker does not stop so."""
 
     def __init__(self, cleaner: SegmentCleaner) -> None:
         self._cleaner = cleaner
