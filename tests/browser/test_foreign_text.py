@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from coldstream.console.pages.routes import PAGES
 from coldstream.tenants.database import Database
-from coldstream.tests.browser.corpus import MARK, everything, unseen_in
+from coldstream.tests.browser.corpus import BYTES, MARK, everything, polyglot, unseen_in
 from coldstream.tests.browser.inhabited import cluster_of, fill, in_thread, read_some
 from coldstream.tests.browser.visitor import NARROW_WITHOUT_SCRIPTS, WIDE, Screen, Visitor
 from coldstream.tests.console.hostile_rows import make_hostile
 from coldstream.tests.console.seeded import TOPIC, Seeded
 from coldstream.tests.platform_process import PlatformProcess
+from coldstream.tests.virtual_cluster import VirtualCluster
+from confluent_kafka import Producer
 
 GROUPS = 12  # of the corpus, as group ids; its first texts are those that would run
 
@@ -23,9 +25,13 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformProce
 
 
 @pytest.fixture(scope="module")
-def hostile(platform: PlatformProcess, world: Seeded) -> Seeded:
+def cluster(platform: PlatformProcess, world: Seeded) -> VirtualCluster:
+    return cluster_of(platform, world)
+
+
+@pytest.fixture(scope="module")
+def hostile(platform: PlatformProcess, world: Seeded, cluster: VirtualCluster) -> Seeded:
     """The world with groups whose ids are the corpus, and then rows that are."""
-    cluster = cluster_of(platform, world)
     fill(cluster, TOPIC, 10)
     for text in everything()[:GROUPS]:
         read_some(cluster, TOPIC, text.replace("\0", ""), 5)
@@ -39,6 +45,30 @@ async def _spoil(url: str) -> None:
         await make_hostile(database)
     finally:
         await database.dispose()
+
+
+@pytest.mark.parametrize("screen", [WIDE, NARROW_WITHOUT_SCRIPTS], ids=str)
+def test_a_record_that_arrives_is_shown_as_text(
+    visit: Callable[..., Visitor], cluster: VirtualCluster, world: Seeded, screen: Screen
+) -> None:
+    """Put into a page that waits, as an event: key, value and headers are anything at all."""
+    topic = cluster.topic()
+    visitor = visit("root", screen)
+    page = visitor.open(world.path("/n/{tenant}/{namespace}/topics/{topic}/first-record", topic=topic))
+    page.locator(".waiting").wait_for()
+    if screen.scripts:
+        page.wait_for_timeout(500)  # until the page listens: what is there before is shown by the page itself
+    producer = Producer(cluster.confluent())
+    for number in (0, 7, 14):
+        headers = [(polyglot(number)[:2000], polyglot(number + 3).encode()), ("bytes", BYTES["invalid utf-8"])]
+        producer.produce(topic, polyglot(number).encode(), polyglot(number + 1).encode(), headers=headers)
+    assert producer.flush(20) == 0
+    if not screen.scripts:
+        page.reload()
+    page.locator(".arrival .record").first.wait_for()
+    assert page.locator(f"[{MARK}]").count() == 0
+    assert unseen_in(page.evaluate("document.documentElement.innerText")) == []
+    assert "<script" in page.inner_text(".arrival"), "it is shown, as the text that it is"
 
 
 @pytest.mark.parametrize("screen", [WIDE, NARROW_WITHOUT_SCRIPTS], ids=str)
