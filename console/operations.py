@@ -19,10 +19,13 @@ from . import failures
 from .config import ConsoleConfig
 from .cookies import Cookies
 from .kafka import BrokerClient
+from .places import Places
 from .records import RecordReader
 from .sampler import Sampler
 from .waits import Waits
 
+# A broker answers one preview after another, and each may read much.
+PREVIEWS_OF_MEMBER_MAX, PREVIEWS_MAX = 4, 16
 # What a path parameter may look like. Anything else is as unknown as a name that was never given (404), and never
 # reaches the database.
 PARAMETERS: Mapping[str, str] = {
@@ -50,6 +53,7 @@ class Services:
     sign_ins: SignInLimits
     records: RecordReader
     waits: Waits
+    previews: Places = field(default_factory=lambda: Places(PREVIEWS_OF_MEMBER_MAX, PREVIEWS_MAX))
 
     @staticmethod
     def monotonic_ms() -> int:

@@ -6,7 +6,6 @@ it, by way of a job, or is missing and says why.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from ..tenants.models import JobState
 from ..tenants.rights import Right
 from . import schemas
 from .operations import Call, Operation
+from .places import Full
 from .platform_routes import audit_view
 from .preview_schemas import (
     BrokerEffect,
@@ -39,11 +39,12 @@ WAIT_S = 5.0
 POLL_FIRST_S, POLL_MAX_S = 0.03, 0.25
 
 
-@dataclass(frozen=True, slots=True)
 class EffectUnknown(Exception):
     """The broker did not say what would happen; `reason` is for the reader."""
 
-    reason: str
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 async def preview_topic(call: Call, body: schemas.AlterTopic) -> TopicPreview:
@@ -72,7 +73,11 @@ async def preview_topic(call: Call, body: schemas.AlterTopic) -> TopicPreview:
         partitions=[],
     )
     try:
-        effect = await _effect(call, before, effective_texts(after.configs, defaults))
+        with call.services.previews.one_for(call.member.id):
+            effect = await _effect(call, before, effective_texts(after.configs, defaults))
+    except Full:
+        crowded = "the broker is busy with other previews: look again in a few seconds"
+        return msgspec.structs.replace(preview, missing_because=crowded)
     except EffectUnknown as unknown:
         return msgspec.structs.replace(preview, missing_because=unknown.reason)
     return msgspec.structs.replace(

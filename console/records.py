@@ -9,7 +9,6 @@ contain (batches made to inflate, nest and grow took 55). A block that ends, by 
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -19,6 +18,7 @@ from . import kafka_questions as questions
 from .failures import Failure
 from .kafka_connection import BrokerAddress, BrokerRefused, BrokerUnavailable, Conversation
 from .kafka_token import TOKEN_MS
+from .places import Full, Places
 from .record_fetch import Room, TopicReader
 from .record_views import HeaderView, Payload, RecordView
 
@@ -49,7 +49,7 @@ class RecordReader:
     def __init__(self, broker: BrokerAddress) -> None:
         self._broker = broker
         self._room = Room()
-        self._readers: Counter[UUID] = Counter()
+        self._places = Places(READERS_OF_MEMBER_MAX, READERS_MAX)
 
     @contextlib.asynccontextmanager
     async def watching(
@@ -62,7 +62,7 @@ class RecordReader:
     ) -> AsyncIterator["RecordWatch"]:
         """For the length of the block, what comes into partitions 0 to `partitions` - 1: from these offsets on, or
         where none is given, from the end as it is now. Raises Failure (429) beyond the limits, BrokerUnavailable."""
-        with self._one_of(member_id):
+        with self.place(member_id):
             async with _Line(self._broker, namespace_id) as line:
                 positions = dict.fromkeys(range(partitions), 0)  # of a topic made a moment ago the broker knows nothing
                 positions |= await line.offsets(topic, set(range(partitions)) - set(offsets or ()), LATEST_TIMESTAMP)
@@ -89,7 +89,7 @@ class RecordReader:
         self, member_id: UUID, namespace_id: UUID, topic: str, partitions: int, limit: int
     ) -> NewestRecords:
         """The last few records that are there now, by their timestamps. Raises Failure (429), BrokerUnavailable."""
-        with self._one_of(member_id):
+        with self.place(member_id):
             async with _Line(self._broker, namespace_id) as line:
                 indexes = set(range(partitions))
                 starts = await line.offsets(topic, indexes, EARLIEST_TIMESTAMP)
@@ -99,19 +99,17 @@ class RecordReader:
                 return await _read_to(line, reader, ends, limit)
 
     @contextlib.contextmanager
-    def _one_of(self, member_id: UUID) -> Iterator[None]:
-        """Raises Failure."""
-        if self._readers[member_id] >= READERS_OF_MEMBER_MAX:
-            raise _too_many(f"you have {READERS_OF_MEMBER_MAX} pages waiting for records", "close one of them")
-        if self._readers.total() >= READERS_MAX:
-            raise _too_many(f"the console waits for records {READERS_MAX} times already", "try again in a moment")
-        self._readers[member_id] += 1
-        try:
+    def place(self, member_id: UUID) -> Iterator[None]:
+        """One of the places for who reads, also for who waits to read. Raises Failure (429)."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self._places.one_for(member_id))
+            except Full as full:
+                if full.mine:
+                    raise _too_many(f"you have {full.most} pages waiting for records", "close one of them") from None
+                message = f"the console waits for records {full.most} times already"
+                raise _too_many(message, "try again in a moment") from None
             yield
-        finally:
-            self._readers[member_id] -= 1
-            if not self._readers[member_id]:
-                del self._readers[member_id]
 
 
 def _too_many(message: str, hint: str) -> Failure:

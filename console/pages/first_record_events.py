@@ -82,9 +82,10 @@ class Waiting:
                             if event is not None and event.name == END:
                                 return
                 except BrokerUnavailable as unavailable:
-                    yield await self._event("waiting", f"{sentence(str(unavailable))} Trying again.")
-                    await self._call.services.waits.pause(RECHECK_S)
-                    await self._look_again()
+                    with self._call.services.records.place(self._call.member.id):  # who waits to read counts too
+                        yield await self._event("waiting", f"{sentence(str(unavailable))} Trying again.")
+                        await self._call.services.waits.pause(RECHECK_S)
+                        await self._look_again()
             if not self._call.services.waits.closed:
                 yield await self._event("over")
         except (Failure, NotFound) as refused:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -64,9 +64,15 @@ class Reader:
         if self.refused is not None:
             refused, self.refused = self.refused, None
             raise refused
+        with self.place(member_id):
+            yield Watch(self, dict(offsets) if offsets is not None else dict.fromkeys(range(partitions), 7))
+
+    @contextlib.contextmanager
+    def place(self, member_id: UUID) -> Iterator[None]:
+        """Counted as by the real one, which refuses too many."""
         self.watching_now += 1
         try:
-            yield Watch(self, dict(offsets) if offsets is not None else dict.fromkeys(range(partitions), 7))
+            yield
         finally:
             self.watching_now -= 1
 
@@ -326,6 +332,25 @@ def test_a_broker_that_is_away_is_said_and_waited_for(tmp_path: Path) -> None:
         assert page.reader.asked == [{0: 0, 1: 41, 2: 0}] * 3, "nothing is skipped"
 
     on_page(tmp_path, scenario)
+
+
+def test_a_page_that_waits_for_the_broker_is_counted_as_one_that_waits_for_records(tmp_path: Path) -> None:
+    """Else somebody opens as many as the process has connections while the broker is away."""
+
+    async def scenario(page: Page) -> None:
+        page.reader.refused = BrokerUnavailable("the broker cannot be reached")
+        async with contextlib.aclosing((await page.opened("developer")).events()) as stream:
+            assert "cannot be reached" in (await told_next(stream)).data
+            assert page.reader.watching_now == 1
+        assert page.reader.watching_now == 0
+
+    on_page(tmp_path, scenario)
+
+
+async def told_next(stream: AsyncIterator[Event | None]) -> Event:
+    event = await anext(stream)
+    assert event is not None
+    return event
 
 
 def test_one_page_too_many_is_told_what_to_do(tmp_path: Path) -> None:
