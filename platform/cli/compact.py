@@ -2,10 +2,10 @@
 
 import argparse
 
+from .addresses import topic_address
 from .api import add_api_flags, connect
 from .command import Command, Output
 from .job_progress import follow
-from .topics import address as topic_address
 
 
 def _flags(parser: argparse.ArgumentParser) -> None:

@@ -6,11 +6,10 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from .addresses import namespace_address, topic_address
 from .api import Api, add_api_flags, connect
 from .command import Command, CommandError, Output, UsageError, printable, split_path
 from .keys import expiry
-from .namespaces import address as namespace_address
-from .topics import address as topic_address
 
 LONG_POLL_MS = 20_000  # below what the API's connections wait for
 ROLES = ("developer", "producer")

@@ -5,9 +5,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from .addresses import namespace_address
 from .api import add_api_flags, connect, in_path
 from .command import Command, Output, UsageError, fields, table
-from .namespaces import address as namespace_address
 
 ROLES = ("producer", "consumer", "developer", "viewer-metadata", "viewer-data", "admin")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

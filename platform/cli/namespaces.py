@@ -3,13 +3,9 @@
 import argparse
 from typing import Any
 
+from .addresses import namespace_address
 from .api import add_api_flags, connect, in_path
 from .command import Command, Output, UsageError, fields, split_path, table
-
-
-def address(path: str) -> str:
-    """Where the API keeps `TENANT/NAMESPACE`. Raises UsageError."""
-    return "/namespaces/" + "/".join(in_path(name) for name in split_path(path, 2))
 
 
 def pairs(given: list[str], flag: str = "--config") -> dict[str, str]:
@@ -81,7 +77,7 @@ def list_(args: argparse.Namespace, output: Output) -> int:
 
 
 def show_(args: argparse.Namespace, output: Output) -> int:
-    document = connect(args).get(address(args.namespace))
+    document = connect(args).get(namespace_address(args.namespace))
     output.show(document, lambda: show(document))
     return 0
 
@@ -114,7 +110,7 @@ def alter(args: argparse.Namespace, output: Output) -> int:
         changes["defaults"] = pairs(args.default or [], "--default")
     if not changes:
         raise UsageError("nothing to change: see `coldstream namespace alter --help`")
-    document = connect(args).patch(address(args.namespace), changes)
+    document = connect(args).patch(namespace_address(args.namespace), changes)
     output.show(document, lambda: show(document))
     return 0
 
@@ -125,7 +121,7 @@ def _delete_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def delete(args: argparse.Namespace, output: Output) -> int:
-    connect(args).delete(address(args.namespace), {"cascade": "true"} if args.cascade else None)
+    connect(args).delete(namespace_address(args.namespace), {"cascade": "true"} if args.cascade else None)
     output.show({"deleted": args.namespace}, lambda: print(f"deleted namespace {args.namespace}"))
     return 0
 

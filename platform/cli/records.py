@@ -14,10 +14,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from .addresses import namespace_address, topic_address
 from .api import Api, add_api_flags, connect
 from .command import Command, CommandError, Output, UsageError, printable, split_path
-from .namespaces import address as namespace_address
-from .topics import address as topic_address
 
 IN_FLIGHT_MAX = 10_000
 SILENCE_S = 30.0

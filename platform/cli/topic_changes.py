@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .addresses import topic_address
 from .api import Api, add_api_flags, connect
 from .command import Command, Output, human_bytes, table
-from .topics import address
 
 AMOUNTS = ("records_gone", "bytes_gone_hot", "bytes_gone_cold", "local_bytes_evicted")
 HISTORY_LIMIT = 50
@@ -14,7 +14,7 @@ HISTORY_LIMIT = 50
 
 def plan(api: Api, topic: str, changes: Mapping[str, object], output: Output) -> int:
     """Show what the changes would do; nothing is changed."""
-    document = api.post(f"{address(topic)}/preview", changes)
+    document = api.post(f"{topic_address(topic)}/preview", changes)
     output.show(document, lambda: _show_plan(topic, document))
     return 0
 
@@ -74,7 +74,7 @@ def _history_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def history(args: argparse.Namespace, output: Output) -> int:
-    document = connect(args).get(f"{address(args.topic)}/history", {"limit": args.limit})
+    document = connect(args).get(f"{topic_address(args.topic)}/history", {"limit": args.limit})
     rows = [
         (entry["at"], entry["actor"], entry["action"], what)
         for entry in document["entries"]

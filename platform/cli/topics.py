@@ -3,16 +3,10 @@
 import argparse
 from typing import Any
 
-from .api import add_api_flags, connect, in_path
+from .addresses import namespace_address, topic_address
+from .api import add_api_flags, connect
 from .command import Command, Output, UsageError, fields, human_bytes, split_path, table
-from .namespaces import address as namespace_address
 from .namespaces import pairs
-
-
-def address(path: str) -> str:
-    """Where the API keeps `TENANT/NAMESPACE/TOPIC`. Raises UsageError."""
-    tenant, namespace, topic = split_path(path, 3)
-    return f"/namespaces/{in_path(tenant)}/{in_path(namespace)}/topics/{in_path(topic)}"
 
 
 def _path(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +80,7 @@ def list_(args: argparse.Namespace, output: Output) -> int:
 
 
 def show_(args: argparse.Namespace, output: Output) -> int:
-    document = connect(args).get(address(args.topic))
+    document = connect(args).get(topic_address(args.topic))
     output.show(document, lambda: show_detail(document))
     return 0
 
@@ -113,13 +107,13 @@ def alter(args: argparse.Namespace, output: Output) -> int:
         from .topic_changes import plan
 
         return plan(connect(args), args.topic, changes, output)
-    document = connect(args).patch(address(args.topic), changes)
+    document = connect(args).patch(topic_address(args.topic), changes)
     output.show(document, lambda: show(document))
     return 0
 
 
 def delete(args: argparse.Namespace, output: Output) -> int:
-    connect(args).delete(address(args.topic))
+    connect(args).delete(topic_address(args.topic))
     output.show({"deleted": args.topic}, lambda: print(f"deleted topic {args.topic}"))
     return 0
 

@@ -77,6 +77,19 @@ def test_produce_of_the_old_message_formats_is_refused_as_unsupported(bench: Ben
         ("errors", 0, batch_of(b"x" * 2_000_000), -1, ErrorCode.MESSAGE_TOO_LARGE),
         ("errors", 0, batch_of(b"x", producer_id=999, base_sequence=0), -1, ErrorCode.INVALID_PRODUCER_ID_MAPPING),
     ],
+    # Batches carry the moment they were made: without names of their own, no two processes would collect the same.
+    ids=(
+        "no such topic",
+        "no such partition",
+        "partition below zero",
+        "acks unknown",
+        "checksum",
+        "cut",
+        "empty",
+        "old format",
+        "too large",
+        "unknown producer",
+    ),
 )
 def test_what_cannot_be_appended_gets_a_clear_error(
     bench: Bench, topic: str, partition: int, batch: bytes, acks: int, error: ErrorCode
