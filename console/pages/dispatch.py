@@ -62,18 +62,13 @@ def show(page: Page, services: Services) -> Endpoint:
 
     async def handle(request: Request) -> Response:
         request.scope[OPERATION] = f"page.{page.name}"
-        caller, place = None, Place()
+        caller = None
         try:
             caller = await authenticate(services.database, services.cookies, request)
-            visit = await _visit(services, caller, page, request)
-            place = visit.call.place
-            view = await view_of(page, visit)
-            response = _rendered(page, visit, view)
+            visit, view = await _seen(page, services, caller, request)
         except Failure as failure:
             return _failed(caller, request, failure)
-        except TenancyError as error:
-            assert caller is not None, "services are asked for authenticated callers only"
-            return _failed(caller, request, failure_of(error, caller, place))
+        response = _rendered(page, visit, view)
         response.background = BackgroundTask(note_use, services, caller)
         return response
 
@@ -85,22 +80,27 @@ def show_twin(page: Page, services: Services) -> Endpoint:
 
     async def handle(request: Request) -> Response:
         request.scope[OPERATION] = f"page.{page.name}.json"
-        caller, place = None, Place()
         try:
             caller = await authenticate(services.database, services.cookies, request)
-            visit = await _visit(services, caller, page, request)
-            place = visit.call.place
-            view = await view_of(page, visit)
+            _, view = await _seen(page, services, caller, request)
         except Failure as failure:
             return failures.answer(failure, request_id_of(request))
-        except TenancyError as error:
-            assert caller is not None, "services are asked for authenticated callers only"
-            return failures.answer(failure_of(error, caller, place), request_id_of(request))
         noted = BackgroundTask(note_use, services, caller)
         headers = {"Cache-Control": "no-store"}
         return Response(msgspec.json.encode(view), 200, headers, media_type="application/json", background=noted)
 
     return handle
+
+
+async def _seen(page: Page, services: Services, caller: Caller, request: Request) -> tuple[Visit, View]:
+    """The visit and what it sees. Raises Failure."""
+    place = Place()
+    try:
+        visit = await _visit(services, caller, page, request)
+        place = visit.call.place
+        return visit, await view_of(page, visit)
+    except TenancyError as error:
+        raise failure_of(error, caller, place) from None
 
 
 def carry_out(action: Action, services: Services) -> Endpoint:
