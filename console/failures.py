@@ -62,7 +62,6 @@ STATUSES: Mapping[type[errors.TenancyError], tuple[int, str]] = {
     errors.Conflict: (409, "conflict"),
     errors.LeaseLost: (409, "conflict"),
     errors.Busy: (503, "busy"),
-    errors.Busy: (503, "busy"),
     errors.QuotaExceeded: (403, "quota_exceeded"),
     errors.NotFound: (404, "not_found"),
 }

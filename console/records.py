@@ -69,22 +69,6 @@ class RecordReader:
                 positions |= {index: offset for index, offset in (offsets or {}).items() if index in positions}
                 yield RecordWatch(line, TopicReader(self._room, topic, positions))
 
-    async def next_records(
-        self,
-        member_id: UUID,
-        namespace_id: UUID,
-        topic: str,
-        partitions: int,
-        offsets: Mapping[int, int] | None = None,
-        *,
-        wait_s: float,
-    ) -> AsyncIterator[RecordView]:
-        """Records as they come, until none has come for `wait_s`; use it with `aclosing`. Raises as `watching`."""
-        async with self.watching(member_id, namespace_id, topic, partitions, offsets) as watch:
-            while records := await watch.next(wait_s):
-                for record in records:
-                    yield record
-
     async def newest_records(
         self, member_id: UUID, namespace_id: UUID, topic: str, partitions: int, limit: int
     ) -> NewestRecords:

@@ -38,11 +38,6 @@ class Permissions:
         return cls.of_role(Role.ADMIN)
 
     @classmethod
-    def read_only(cls) -> Self:
-        """Metadata and records, no group commits."""
-        return cls.of_role(Role.VIEWER_DATA)
-
-    @classmethod
     def of_role(cls, role: Role) -> Self:
         """The role over its whole namespace, as the console's short-lived tokens carry it."""
         return cls(rules_of(role))

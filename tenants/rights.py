@@ -7,8 +7,6 @@ it for the members that have it. Being a platform administrator is no role: it i
 from collections.abc import Mapping
 from enum import StrEnum
 
-from .errors import InvalidArgument
-
 
 class Right(StrEnum):
     PLATFORM_MANAGE = "platform-manage"  # tenants and the platform's members; no role gives it
@@ -53,11 +51,3 @@ NAMESPACE_ROLES = frozenset(MemberRole) - {MemberRole.TENANT_ADMIN}
 def rights_in_namespace(role: MemberRole) -> frozenset[Right]:
     """What the role gives in a namespace it is granted for alone."""
     return RIGHTS_OF[role] & NAMESPACE_RIGHTS
-
-
-def parse_member_role(name: str) -> MemberRole:
-    """Raises InvalidArgument."""
-    try:
-        return MemberRole(name)
-    except ValueError:
-        raise InvalidArgument(f"no role {name[:40]!r}: choose one of {', '.join(MemberRole)}") from None

@@ -148,11 +148,6 @@ async def list_namespaces(session: AsyncSession, tenant: str | None = None) -> l
     return [NamespaceEntry.of(namespace, owner) for namespace, owner in rows]
 
 
-async def get_namespace(session: AsyncSession, tenant: str, name: str) -> NamespaceEntry:
-    """Raises NotFound."""
-    return (await namespace_scope(session, tenant, name)).entry
-
-
 async def alter_namespace(
     session: AsyncSession,
     actor: Actor,

@@ -153,9 +153,6 @@ class Fields:
     def secret(self, name: str) -> str:
         return self.given.get(name, [""])[0]
 
-    def many(self, name: str) -> list[str]:
-        return [text.strip() for text in self.given.get(name, ())]
-
     def switch(self, name: str) -> bool:
         """A check box: browsers send it only when it is on."""
         return name in self.given

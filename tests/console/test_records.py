@@ -4,7 +4,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import aclosing
 from typing import Any
 from uuid import uuid4
 
@@ -86,14 +85,16 @@ def test_who_waits_gets_a_record_when_it_comes_and_none_twice(live: LiveBroker) 
     reading(live, scenario)
 
 
-def test_records_come_one_by_one_until_none_comes(live: LiveBroker) -> None:
+def test_records_come_by_and_by_until_none_comes(live: LiveBroker) -> None:
     live.make_topic("stream")
     live.produce("stream", batch_of([b"%d" % number for number in range(250)]))
 
     async def scenario(reader: RecordReader) -> None:
-        stream = reader.next_records(ALICE, live.namespace_id, "stream", 1, {0: 0}, wait_s=0.1)
-        async with aclosing(stream):
-            assert [view.value.text async for view in stream] == [str(number) for number in range(250)]
+        found: list[str] = []
+        async with reader.watching(ALICE, live.namespace_id, "stream", 1, {0: 0}) as watch:
+            while records := await watch.next(0.1):
+                found += values(records)
+        assert found == [str(number) for number in range(250)]
 
     reading(live, scenario)
 

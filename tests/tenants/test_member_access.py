@@ -3,13 +3,13 @@
 from uuid import UUID
 
 import pytest
-from coldstream.tenants.errors import InvalidArgument, NotFound
+from coldstream.tenants.errors import NotFound
 from coldstream.tenants.member_access import MemberAccess, load_access, load_member
 from coldstream.tenants.member_entry import MemberEntry
 from coldstream.tenants.member_grants import MemberGrantEntry, grant_role
 from coldstream.tenants.member_policies import domain_of, make_member_enforcer
 from coldstream.tenants.members import create_member, disable_member
-from coldstream.tenants.rights import RIGHTS_OF, MemberRole, Right, parse_member_role, rights_in_namespace
+from coldstream.tenants.rights import RIGHTS_OF, MemberRole, Right, rights_in_namespace
 from coldstream.tenants.tenancy import create_namespace, create_tenant
 from coldstream.tenants.versions import versions
 from hypothesis import given, settings
@@ -114,12 +114,6 @@ def test_why_names_the_role_and_the_place() -> None:
     assert MemberAccess(member(platform_admin=True), ()).why(Right.KEYS_MANAGE, ACME) == "platform administrator"
     guest = access(grant(MemberRole.VIEWER_DATA, ACME, SHOP))
     assert guest.why(Right.TENANT_VIEW, ACME) == "role viewer-data in acme/shop"
-
-
-def test_an_unknown_role_is_refused_with_the_known_ones() -> None:
-    assert parse_member_role("viewer-data") is MemberRole.VIEWER_DATA
-    with pytest.raises(InvalidArgument, match="tenant-admin, developer"):
-        parse_member_role("root")
 
 
 tenant_grants = st.builds(grant, st.sampled_from(MemberRole), st.sampled_from([ACME, OTHER]))

@@ -111,12 +111,12 @@ def test_allowed_any_is_whether_some_name_is_left(rules: list[tuple[str, str, st
     assert permissions.allowed_any(Op.WRITE, R.TOPIC) is answer
 
 
-def test_everything_and_read_only() -> None:
-    everything, read_only = Permissions.everything(), Permissions.read_only()
+def test_a_role_is_good_for_its_whole_namespace() -> None:
+    everything, viewer = Permissions.everything(), Permissions.of_role(Role.VIEWER_DATA)
     assert all(everything.allows(o, r, "any name; at ALL\n") for o in Op for r in R if r is not R.CLUSTER)
     assert all(everything.allows(o, R.CLUSTER, CLUSTER_NAME) for o in Op)
-    assert read_only.allows(Op.READ, R.TOPIC, "t") and read_only.allows(Op.DESCRIBE, R.GROUP, "g")
-    assert not read_only.allows(Op.READ, R.GROUP, "g") and not read_only.allowed_any(Op.WRITE, R.TOPIC)
+    assert viewer.allows(Op.READ, R.TOPIC, "t") and viewer.allows(Op.DESCRIBE, R.GROUP, "g")
+    assert not viewer.allows(Op.READ, R.GROUP, "g") and not viewer.allowed_any(Op.WRITE, R.TOPIC)
 
 
 def test_memory_is_bounded_whatever_a_client_asks() -> None:

@@ -17,7 +17,6 @@ from coldstream.tenants.tenancy import (
     delete_namespace,
     delete_service_account,
     delete_tenant,
-    get_namespace,
     get_tenant,
     list_namespaces,
     list_tenants,
@@ -44,7 +43,7 @@ def test_tenants_and_namespaces_are_listed_by_name(url: str) -> None:
             assert every == ["a-b/shop", "acme/dev", "acme/shop"]
             assert [n.name for n in await list_namespaces(session, "acme")] == ["dev", "shop"]
             assert (await get_tenant(session, "acme")).id == world.tenant_id
-            assert (await get_namespace(session, "acme", "shop")).id == world.namespace_id
+            assert (await namespace_scope(session, "acme", "shop")).entry.id == world.namespace_id
             for missing in (get_tenant(session, "nobody"), list_namespaces(session, "nobody")):
                 with pytest.raises(NotFound):
                     await missing
@@ -195,9 +194,9 @@ def test_suspending_and_resuming_is_shown(url: str) -> None:
     async def scenario(world: World) -> None:
         async with world.db.write() as session:
             assert (await suspend_tenant(session, ACTOR, "acme")).suspended
-            assert (await get_namespace(session, "acme", "shop")).suspended
+            assert (await namespace_scope(session, "acme", "shop")).entry.suspended
             assert not (await suspend_tenant(session, ACTOR, "acme", False)).suspended
-            assert not (await get_namespace(session, "acme", "shop")).suspended
+            assert not (await namespace_scope(session, "acme", "shop")).entry.suspended
 
     in_world(url, scenario)
 
