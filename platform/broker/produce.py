@@ -83,11 +83,12 @@ class ProduceRound:
         refusals = NO_REFUSALS
         if caller.namespace.has_compacted:
             wanted = self._to_check(caller, header, request)
-            problems = check_here([view[start:stop] for _, start, stop in wanted])
-            if problems is None:
-                self._check_later(caller, header, view, end)
-                return
-            refusals = refusals_of(wanted, problems)
+            if wanted:
+                problems = check_here([view[start:stop] for _, start, stop in wanted])
+                if problems is None:
+                    self._check_later(caller, header, view, end)
+                    return
+                refusals = refusals_of(wanted, problems)
         self._queue(caller, header, request, view, refusals)
 
     def _queue(
@@ -123,10 +124,13 @@ class ProduceRound:
     def _to_check(self, caller: Caller, header: RequestHeader, request: ProduceRequest) -> list[Wanted]:
         """The batches for compacted topics that the caller may write to."""
         by_id = header.api_version >= VERSION_WITH_IDS_MIN
+        topic_of = caller.namespace.topic_by_id if by_id else caller.namespace.topic
         wanted: list[Wanted] = []
         for number, (key, _, start, stop) in enumerate(request.partitions):
-            topic = resolve(caller, key, by_id)
-            if isinstance(topic, Topic) and topic.log_config.compacted and start >= 0:
+            topic = topic_of(key)
+            if topic is None or not topic.log_config.compacted or start < 0:
+                continue  # nearly always: the rest is only for compacted topics
+            if resolve(caller, key, by_id) is topic:
                 wanted.append(Wanted(number, start, stop))
         return wanted
 
