@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from coldstream.console.pages.components import PAGES as COMPONENTS
 from coldstream.console.pages.routes import PAGES
-from coldstream.tests.browser.accessibility import keyboard_faults, overflow, violations
+from coldstream.tests.browser.accessibility import keyboard_faults, overflow, violations, violations_in_both_themes
 from coldstream.tests.browser.every_page import look_at_every_page
 from coldstream.tests.browser.visitor import NARROW, NARROW_WITHOUT_SCRIPTS, Visitor
 from coldstream.tests.console.seeded import Seeded
@@ -15,7 +15,7 @@ OF_A_NAMESPACE = tuple(page for page in PAGES if "{namespace}" in page.path)
 
 @pytest.mark.slow
 def test_every_page_is_accessible_and_does_not_scroll_sideways(visit: Callable[..., Visitor], world: Seeded) -> None:
-    look_at_every_page(visit("root", NARROW), world, PAGES, violations, overflow)
+    look_at_every_page(visit("root", NARROW), world, PAGES, violations_in_both_themes, overflow)
 
 
 def test_nothing_scrolls_sideways_without_scripts(visit: Callable[..., Visitor], world: Seeded) -> None:
@@ -34,4 +34,4 @@ def test_every_component_is_accessible_in_all_its_states(
 ) -> None:
     """On a page that only a console in development mode has."""
     visitor = visit("root", NARROW, brokerless_url)
-    look_at_every_page(visitor, world, COMPONENTS, violations, overflow, keyboard_faults)
+    look_at_every_page(visitor, world, COMPONENTS, violations_in_both_themes, overflow, keyboard_faults)
