@@ -170,6 +170,7 @@ OPERATIONS = (
         body=schemas.CreateToken,
         answer=schemas.NewToken,
         status=201,
+        errors=(403,),
         secret=True,
     ),
     Operation(

@@ -1,24 +1,28 @@
 """Access tokens: what a member's programs present to the HTTP API.
 
 Always true: a token is 256 random bits of which the database keeps the SHA-256; it is shown once, where it was made,
-and works while its member does.
+and works while its member does, until somebody else gives the member another password. A member has so many and not
+more; of those that ended, the audit log knows all and the list the newest.
 """
 
 import hmac
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from .actor import Actor
 from .audit import Subject, record
 from .database import Database, session_now_ms
-from .errors import InvalidArgument, NotFound
+from .errors import InvalidArgument, NotFound, QuotaExceeded
 from .keys import LAST_USED_EVERY_MS, NOBODYS_DIGEST, AuthenticationFailed, TokenKind, digest_of, new_token, parse_token
-from .member_entry import MemberEntry
+from .member_entry import MemberEntry, locked_member
 from .models import AccessToken, Member
 from .names import check_title
+
+TOKENS_MAX = 100  # of a member, that work
+ENDED_KEPT_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,13 @@ class CreatedToken:
 async def create_token(
     session: AsyncSession, actor: Actor, member_id: UUID, name: str, *, expires_at_ms: int | None = None
 ) -> CreatedToken:
-    """A bearer token that acts as the member. Raises NotFound, InvalidName, InvalidArgument."""
+    """A bearer token that acts as the member. Raises NotFound, InvalidName, InvalidArgument, QuotaExceeded."""
     check_title("token", name)
-    member = await session.scalar(select(Member).where(Member.id == member_id, Member.deleted_at_ms.is_(None)))
-    if member is None:
-        raise NotFound(f"no member {member_id}")
+    member = await locked_member(session, member_id)
     now_ms = await session_now_ms(session)
     if expires_at_ms is not None and expires_at_ms <= now_ms:
         raise InvalidArgument("the token would be expired already: choose a later time")
+    await _make_room(session, member_id, now_ms)
     token = new_token(TokenKind.TOKEN)
     row = AccessToken(
         id=token.id,
@@ -86,6 +89,12 @@ async def revoke_token(session: AsyncSession, actor: Actor, member_id: UUID, tok
         await record(session, actor, "token.revoke", Subject(kind="token", id=row.id, name=row.name))
 
 
+async def stop_tokens(session: AsyncSession, member_id: UUID) -> None:
+    """All of the member's, for good. Whoever calls it says why in the audit log."""
+    live = (AccessToken.member_id == member_id) & AccessToken.revoked_at_ms.is_(None)
+    await session.execute(update(AccessToken).where(live).values(revoked_at_ms=await session_now_ms(session)))
+
+
 async def verify_token(db: Database, token: str, now_ms: int | None = None) -> MemberEntry:
     """Whose bearer token this is. Raises AuthenticationFailed."""
     token_id = parse_token(token, TokenKind.TOKEN)
@@ -118,6 +127,20 @@ async def touch_token(db: Database, token: str, now_ms: int) -> None:
             return
     async with db.write() as session:
         await session.execute(update(AccessToken).where(AccessToken.id == token_id, due).values(last_used_at_ms=now_ms))
+
+
+async def _make_room(session: AsyncSession, member_id: UUID, now_ms: int) -> None:
+    """For one more. Raises QuotaExceeded."""
+    theirs = AccessToken.member_id == member_id
+    ended: ColumnElement[bool] = or_(AccessToken.revoked_at_ms.is_not(None), AccessToken.expires_at_ms <= now_ms)
+    if (await session.scalar(select(func.count()).where(theirs, ended.is_not(True))) or 0) >= TOKENS_MAX:
+        raise QuotaExceeded(f"a member has at most {TOKENS_MAX} access tokens that work: revoke one that is not needed")
+    newest_first = (
+        select(AccessToken.id).where(theirs, ended).order_by(AccessToken.created_at_ms.desc(), AccessToken.id)
+    )
+    await session.execute(
+        delete(AccessToken).where(theirs, ended, AccessToken.id.not_in(newest_first.limit(ENDED_KEPT_MAX)))
+    )
 
 
 def _unusable(token: AccessToken, member: Member, now_ms: int) -> str | None:

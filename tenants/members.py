@@ -7,16 +7,17 @@ not disabled. What a member may do where is in `member_grants.py`.
 
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from .access_tokens import stop_tokens
 from .actor import Actor
 from .audit import record
 from .database import Database, session_now_ms
 from .errors import AlreadyExists, Conflict, InvalidArgument, NotFound
 from .keys import AuthenticationFailed
 from .member_entry import MemberEntry, find_member, locked_member, member_subject
-from .models import AccessToken, Member, MemberGrant
+from .models import Member, MemberGrant
 from .names import check_title
 from .passwords import GeneratedPassword, Lane, check_password, hash_password, password_matches
 from .preferences import Preferences, Theme, Times, time_zones
@@ -128,8 +129,7 @@ async def delete_member(session: AsyncSession, actor: Actor, name: str) -> None:
     await session.flush()
     await end_sessions(session, member.id)
     await session.execute(delete(MemberGrant).where(MemberGrant.member_id == member.id))
-    live_tokens = (AccessToken.member_id == member.id) & AccessToken.revoked_at_ms.is_(None)
-    await session.execute(update(AccessToken).where(live_tokens).values(revoked_at_ms=now_ms))
+    await stop_tokens(session, member.id)
     await record(session, actor, "member.delete", member_subject(member))
 
 
@@ -204,12 +204,13 @@ async def set_password(session: AsyncSession, actor: Actor, name: str, password:
 
 
 async def reset_password(session: AsyncSession, actor: Actor, name: str, password: GeneratedPassword) -> None:
-    """Gives the member a password to be handed over, which they must change at the next sign-in; ends their sessions.
+    """Gives the member a password to be handed over, which they must change at the next sign-in.
 
-    Raises NotFound.
+    Ends their sessions and stops their tokens: whoever had the sign-in before has nothing of it left. Raises NotFound.
     """
     member = await locked_member(session, name)
     await _set_password(session, member, password.hashed, temporary=True)
+    await stop_tokens(session, member.id)
     await record(session, actor, "member.reset_password", member_subject(member))
 
 
