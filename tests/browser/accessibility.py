@@ -100,7 +100,7 @@ def violations(page: Page) -> list[str]:
 
 
 def violations_in_both_themes(page: Page) -> list[str]:
-    """As `violations` in the light theme, and colours again in the dark one, for members whose theme is the system's."""
+    """As `violations` in the light theme, and colours again in the dark one, as for members who follow the system."""
     found = violations(page)
     page.emulate_media(color_scheme="dark")
     try:
