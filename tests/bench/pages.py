@@ -4,6 +4,7 @@ Every answer carries `Server-Timing: app;dur=MS`, from the first byte of the req
 """
 
 import asyncio
+import json
 import re
 import statistics
 import urllib.request
@@ -18,10 +19,12 @@ from coldstream.tenants.scope import namespace_scope
 from coldstream.tenants.topics import create_topic
 from coldstream.tests.console.seeded import NAMESPACE, TENANT, Seeded, seed
 from coldstream.tests.platform_process import PlatformProcess
-from coldstream.tests.virtual_cluster import HttpApi, eventually
+from coldstream.tests.virtual_cluster import HttpApi, Key, eventually
+from confluent_kafka import Producer
 from rich.table import Table
 
 TOPICS = 1_000
+SEEDED = 3  # of them are there before, by the seed
 REQUESTS = 30
 GOAL_MS = 150.0
 BATCH = 100
@@ -44,9 +47,10 @@ def measure(directory: Path) -> list[PageTime]:
     """Every page of the route table, the slowest first."""
     with PlatformProcess.started(directory) as platform:
         world = asyncio.run(_fill(f"sqlite:///{platform.data_dir / 'coldstream.db'}"))
-        _await_leaders(platform)
+        _produce_everywhere(platform)
+        _await_sample(platform)
         cookie = f"coldstream_session={world.people['root'].cookie}"
-        times = [_time(platform.url, page.name, world.path(page.path), cookie) for page in PAGES]
+        times = [_time(platform.url, page.name, world.address(page), cookie) for page in PAGES]
     return sorted(times, key=lambda each: -each.median_ms)
 
 
@@ -74,22 +78,50 @@ async def _fill(url: str) -> Seeded:
         actor = Actor.system("bench")
         async with database.read() as session:
             namespace_id = (await namespace_scope(session, TENANT, NAMESPACE)).id
-        made = 3  # by the seed
+        made = SEEDED
         while made < TOPICS:
             async with database.write() as session:
                 for number in range(made, min(made + BATCH, TOPICS)):
-                    await create_topic(session, actor, namespace_id, f"topic-{number:04}", 1, {})
+                    await create_topic(session, actor, namespace_id, _name(number), 1, {})
             made += BATCH
         return world
     finally:
         await database.dispose()
 
 
-def _await_leaders(platform: PlatformProcess) -> None:
-    """Until the broker has opened what was made last."""
+def _produce_everywhere(platform: PlatformProcess) -> None:
+    """A record into each topic, once the broker has opened those that were made last."""
     api = HttpApi(platform.url, platform.token)
-    path = f"/namespaces/{TENANT}/{NAMESPACE}/topics/topic-{TOPICS - 1:04}"
-    eventually(lambda: api("GET", path)["partitions"][0]["end"] is not None, "topics have a leader", OPEN_S)
+    path = f"/namespaces/{TENANT}/{NAMESPACE}"
+    eventually(
+        lambda: api("GET", f"{path}/topics/{_name(TOPICS - 1)}")["partitions"][0]["end"] is not None,
+        "topics are open",
+        OPEN_S,
+    )
+    made = api("POST", f"{path}/keys", {"name": "bench", "role": "admin"})
+    producer = Producer({**Key(made["id"], made["secret"]).confluent(platform.bootstrap), "linger.ms": 50})
+    for number in range(SEEDED, TOPICS):
+        producer.produce(_name(number), b"x" * 100)
+        producer.poll(0)
+    assert producer.flush(OPEN_S) == 0
+
+
+def _await_sample(platform: PlatformProcess) -> None:
+    """Until the console has seen those records: pages show what it knows, and here that is everything."""
+    api = HttpApi(platform.url, platform.token)
+
+    def seen() -> bool:
+        request = urllib.request.Request(
+            f"{platform.url}/n/{TENANT}/{NAMESPACE}/home.json", headers={"Authorization": f"Bearer {api.token}"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return (json.loads(answer.read())["records"] or 0) >= TOPICS - SEEDED
+
+    eventually(seen, "the console has looked at every topic", OPEN_S)
+
+
+def _name(number: int) -> str:
+    return f"topic-{number:04}"
 
 
 def _time(url: str, name: str, path: str, cookie: str) -> PageTime:

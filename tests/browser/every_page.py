@@ -8,17 +8,6 @@ from coldstream.tests.console.seeded import Seeded
 from playwright.sync_api import Page as Tab
 
 Look = Callable[[Tab], list[str]]
-# What makes a page show what it is for, where its bare address does not.
-ASKED = {
-    "topic_preview": "retention.ms=3600000&cleanup.policy=compact,delete&remote.storage.enable=false",
-    "keys": "state=all",
-}
-
-
-def address_of(page: Page, world: Seeded) -> str:
-    """Where the page shows something."""
-    asked = ASKED.get(page.name)
-    return world.path(page.path) + (f"?{asked}" if asked else "")
 
 
 def look_at_every_page(
@@ -28,7 +17,7 @@ def look_at_every_page(
     wrong: list[str] = []
     for page in pages:
         with visitor.expecting(*([404] if may_be_hidden else [])):
-            answer = visitor.page.goto(address_of(page, world))
+            answer = visitor.page.goto(world.address(page))
         assert answer is not None
         if answer.status != 200 and not (may_be_hidden and answer.status == 404):
             wrong.append(f"{page.path}: status {answer.status}")

@@ -20,7 +20,6 @@ from coldstream.console.pages.page import Page
 from coldstream.console.pages.routes import PAGES
 from coldstream.tests.browser.brokerless import brokerless
 from coldstream.tests.browser.chromium import chromium_path, launched
-from coldstream.tests.browser.every_page import address_of
 from coldstream.tests.browser.inhabited import inhabit
 from coldstream.tests.browser.visitor import Screen, Visitor
 from coldstream.tests.console.seeded import Seeded
@@ -61,10 +60,10 @@ def sights(world: Seeded, url: str, brokerless_url: str, only: str) -> Iterator[
     for page in pages:
         if only not in page.path:
             continue
-        path = address_of(page, world)
+        path = world.address(page)
         yield Sight(page.path, "full", url + path, "root")
         if "{namespace}" in page.path and not _EMPTY.search(page.path):
-            yield Sight(page.path, "empty", url + address_of(page, world.about(namespace="empty")), "root")
+            yield Sight(page.path, "empty", url + world.about(namespace="empty").address(page), "root")
         if "{namespace}" in page.path:
             yield Sight(page.path, "failing", brokerless_url + path, "root")
             yield Sight(page.path, "as who may only look", url + path, "watcher")

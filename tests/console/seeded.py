@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from coldstream.console.pages.page import Page
 from coldstream.tenants import key_service, tenancy, topics
 from coldstream.tenants.access_tokens import create_token
 from coldstream.tenants.actor import Actor
@@ -29,6 +30,12 @@ ROLES: Mapping[str, MemberRole] = {
     "reader": MemberRole.VIEWER_DATA,
     "watcher": MemberRole.VIEWER_METADATA,
     "auditor": MemberRole.AUDITOR,
+}
+
+# What makes a page show what it is for, where its bare address does not.
+ASKED: Mapping[str, str] = {
+    "topic_preview": "retention.ms=3600000&cleanup.policy=compact,delete&remote.storage.enable=false",
+    "keys": "state=all",
 }
 
 
@@ -54,6 +61,11 @@ class Seeded:
     def path(self, template: str, **others: str) -> str:
         """A path of the route table with everything it names filled in."""
         return re.sub(r"{(\w+)}", lambda slot: {**self.things, **others}[slot[1]], template)
+
+    def address(self, page: Page) -> str:
+        """Where the page shows something."""
+        asked = ASKED.get(page.name)
+        return self.path(page.path) + (f"?{asked}" if asked else "")
 
     def about(self, **others: str) -> "Seeded":
         """The same, where paths name other things."""
