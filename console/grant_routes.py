@@ -82,7 +82,9 @@ async def create_tenant_member(call: Call, body: schemas.CreateTenantMember) -> 
     role = _check_role(call, body.role)
     password = await generate_password()
     async with call.database.write() as session:
-        member = await members.create_member(session, call.actor, body.name, password)
+        member = await members.create_member(
+            session, call.actor, body.name, password, home_tenant_id=call.place.tenant_id
+        )
         grant = await member_grants.grant_role(
             session, call.actor, call.path["tenant"], member.name, role, body.namespace
         )

@@ -17,7 +17,10 @@ from .preferences import DEFAULTS, Preferences
 
 @dataclass(frozen=True, slots=True)
 class MemberEntry:
-    """`password_version` grows with every new password: what was proven with an older one is worth nothing."""
+    """`password_version` grows with every new password: what was proven with an older one is worth nothing.
+
+    `home_tenant_id` is the tenant whose administrators made the member, and no other's may ever change their sign-in.
+    """
 
     id: UUID
     name: str
@@ -28,6 +31,7 @@ class MemberEntry:
     password_temporary: bool = False
     preferences: Preferences = DEFAULTS
     password_version: int = field(default=0, repr=False)
+    home_tenant_id: UUID | None = None
 
     @classmethod
     def of(cls, row: Member) -> Self:
@@ -41,6 +45,7 @@ class MemberEntry:
             row.password_temporary,
             Preferences.of_json(row.preferences),
             row.password_version,
+            row.home_tenant_id,
         )
 
     @property

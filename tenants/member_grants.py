@@ -107,13 +107,18 @@ async def list_grants(
 def may_administer(access: "MemberAccess", member: MemberEntry, grants: Sequence[MemberGrantEntry]) -> bool:
     """Whether `access` may disable the member or give them a new password. `grants` are all that the member has.
 
-    Who can sign in as somebody has their rights; so nobody but a platform administrator may administer a member with
-    rights outside the one tenant that both are in.
+    Who can sign in as somebody has their rights, those that are still to come too. So beside platform administrators
+    only those of the tenant that made the member may, while the member has rights nowhere else.
     """
     if access.allows(Right.PLATFORM_MANAGE):
         return True
-    tenants = {grant.tenant_id for grant in grants}
-    return not member.platform_admin and len(tenants) == 1 and access.allows(Right.MEMBERS_MANAGE, tenants.pop())
+    home = member.home_tenant_id
+    return (
+        home is not None
+        and not member.platform_admin
+        and {grant.tenant_id for grant in grants} == {home}
+        and access.allows(Right.MEMBERS_MANAGE, home)
+    )
 
 
 async def check_may_administer(session: AsyncSession, access: "MemberAccess", name: str) -> MemberEntry:
@@ -144,7 +149,8 @@ async def _administered(session: AsyncSession, access: "MemberAccess", member: M
     if not any(access.allows(Right.MEMBERS_MANAGE, grant.tenant_id) for grant in grants):
         raise NotFound(f"no member {member.name!r}")
     raise Conflict(
-        f"member {member.name!r} has rights elsewhere too: only a platform administrator can change their sign-in"
+        f"member {member.name!r} was not made by this tenant, or has rights elsewhere too: "
+        "only a platform administrator can change their sign-in"
     )
 
 

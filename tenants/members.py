@@ -34,6 +34,7 @@ async def create_member(
     password: str | GeneratedPassword | None,
     *,
     platform_admin: bool = False,
+    home_tenant_id: UUID | None = None,
 ) -> MemberEntry:
     """Without a password the member can use tokens only; a generated one must be changed at the first sign-in.
 
@@ -56,6 +57,7 @@ async def create_member(
         password_version=0,
         platform_admin=platform_admin,
         preferences={},
+        home_tenant_id=home_tenant_id,
         created_at_ms=await session_now_ms(session),
     )
     session.add(member)

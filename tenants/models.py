@@ -185,6 +185,7 @@ class Member(Base):
     preferences: Mapped[JsonObject] = mapped_column(default=dict, server_default=text("'{}'"))
     password_temporary: Mapped[bool] = mapped_column(default=False, server_default=false())
     password_version: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # grows with each new password
+    home_tenant_id: Mapped[UUID | None]  # the tenant whose administrators made the member; none: the platform's
 
 
 class MemberGrant(Base):

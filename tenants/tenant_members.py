@@ -13,8 +13,8 @@ from .models import Member, MemberGrant
 
 @dataclass(frozen=True, slots=True)
 class TenantMember:
-    """`administered_here`: nothing outside the tenant depends on this sign-in, so the tenant's administrators may
-    change it; what they may is decided by `check_may_administer`, when they do."""
+    """`administered_here`: the tenant made the member, and nothing outside it depends on this sign-in, so the tenant's
+    administrators may change it; what they may is decided by `check_may_administer`, when they do."""
 
     member: MemberEntry
     grants: tuple[MemberGrantEntry, ...]
@@ -41,7 +41,7 @@ async def members_of(session: AsyncSession, tenant_id: UUID) -> list[TenantMembe
         TenantMember(
             MemberEntry.of(row),
             tuple(by_member[row.id]),
-            not row.platform_admin and row.id not in known_elsewhere,
+            row.home_tenant_id == tenant_id and not row.platform_admin and row.id not in known_elsewhere,
         )
         for row in rows
         if row.id in by_member

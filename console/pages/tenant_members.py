@@ -19,7 +19,9 @@ from .refusals import at_field, why_not
 
 NAME_WANTED = "Give the exact name."
 YOURSELF = "Somebody else has to do this: it is about you."
-ELSEWHERE = "This member also has rights outside the tenant: only a platform administrator can do this."
+ELSEWHERE = (
+    "This member was not made by the tenant, or has rights outside of it: only a platform administrator can do this."
+)
 
 
 class RoleRow(Struct, kw_only=True):

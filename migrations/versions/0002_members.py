@@ -25,6 +25,7 @@ def upgrade() -> None:
     op.add_column(
         "members", sa.Column("password_version", sa.BigInteger(), server_default=sa.text("0"), nullable=False)
     )
+    op.add_column("members", sa.Column("home_tenant_id", sa.Uuid(), nullable=True))
     op.create_table(
         "member_grants",
         sa.Column("id", sa.Uuid(), nullable=False),

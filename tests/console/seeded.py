@@ -97,12 +97,12 @@ async def seed(database: Database, tenant: str = TENANT, rival: str = RIVAL, *, 
     people = {"root": await _person(database, f"root.{tenant}", admin=True)}
     for name, role in ROLES.items():
         chosen = password if name == "developer" else None
-        people[name] = await _person(database, f"{name}.{tenant}", password=chosen)
+        people[name] = await _person(database, f"{name}.{tenant}", password=chosen, home=tenant)
         await _give(database, people[name].name, tenant, role)
     people["nobody"] = await _person(database, f"nobody.{tenant}")
-    people["rival"] = await _person(database, f"owner.{rival}")
+    people["rival"] = await _person(database, f"owner.{rival}", home=rival)
     await _give(database, people["rival"].name, rival, MemberRole.TENANT_ADMIN)
-    people["local"] = await _person(database, f"local.{tenant}", password=password)
+    people["local"] = await _person(database, f"local.{tenant}", password=password, home=tenant)
     await _give(database, people["local"].name, tenant, MemberRole.DEVELOPER, NAMESPACE)
     watcher = people["watcher"]
     things = {**ours, "member": watcher.name, "token_id": watcher.token_id, "session_id": watcher.session_id}
@@ -146,10 +146,13 @@ async def _tenant(database: Database, tenant: str) -> dict[str, str]:
     }
 
 
-async def _person(database: Database, name: str, *, admin: bool = False, password: str | None = None) -> Person:
+async def _person(
+    database: Database, name: str, *, admin: bool = False, password: str | None = None, home: str | None = None
+) -> Person:
     actor = Actor.system("seed")
     async with database.write() as session:
-        member = await create_member(session, actor, name, password, platform_admin=admin)
+        home_id = None if home is None else (await tenancy.get_tenant(session, home)).id
+        member = await create_member(session, actor, name, password, platform_admin=admin, home_tenant_id=home_id)
         token = await create_token(session, actor, member.id, "laptop")
         opened = await open_session(session, member, address="192.0.2.7", user_agent="Mozilla/5.0 (X11; Linux)")
     return Person(str(member.id), name, opened.cookie, token.secret, opened.entry.id, token.token.id)

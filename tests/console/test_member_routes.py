@@ -204,3 +204,22 @@ def test_the_audit_log_of_others_is_not_there(tmp_path: Path) -> None:
         assert (await world.refused("GET", "/audit?namespace=shop"))[:2] == (422, "invalid_argument")
 
     in_seeded_world(tmp_path, scenario)
+
+
+def test_a_role_given_to_somebody_elses_member_gives_no_power_over_their_sign_in(tmp_path: Path) -> None:
+    async def scenario(world: World, seeded: Seeded) -> None:
+        victim = seeded.people["nobody"].name  # made by the platform's administrator, to work for `rival` tomorrow
+        given = {"member": victim, "role": "viewer-metadata"}
+        await world.done("POST", "/tenants/acme/grants", given, **token(seeded, "owner"))
+        for method, path, body in (
+            ("POST", f"/members/{victim}/reset-password", None),
+            ("PATCH", f"/members/{victim}", {"disabled": True}),
+        ):
+            assert (await world.refused(method, path, body, **token(seeded, "owner")))[:2] == (409, "conflict")
+        made = {"name": "ours", "role": "viewer-metadata"}
+        await world.done("POST", "/tenants/acme/members", made, **token(seeded, "owner"))
+        await world.done("POST", "/members/ours/reset-password", **token(seeded, "owner"))
+        await world.done("POST", "/tenants/rival/grants", given | {"member": "ours"}, **token(seeded, "rival"))
+        assert (await world.refused("POST", "/members/ours/reset-password", **token(seeded, "owner")))[0] == 409
+
+    in_seeded_world(tmp_path, scenario)

@@ -1,6 +1,7 @@
 """Roles of members: granted once, gone with what they were for, and who may administer whom."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 from coldstream.tenants import audit
@@ -27,9 +28,9 @@ from .world import ACTOR, World, in_world
 ADMIN, DEVELOPER, AUDITOR = MemberRole.TENANT_ADMIN, MemberRole.DEVELOPER, MemberRole.AUDITOR
 
 
-async def members(session: AsyncSession, *names: str) -> None:
+async def members(session: AsyncSession, *names: str, home: UUID | None = None) -> None:
     for name in names:
-        await create_member(session, ACTOR, name, None)
+        await create_member(session, ACTOR, name, None, home_tenant_id=home)
 
 
 async def shown(session: AsyncSession) -> list[str]:
@@ -151,7 +152,10 @@ def test_who_may_administer_whom(url: str) -> None:
     async def scenario(world: World) -> None:
         async with world.db.write() as session:
             await create_tenant(session, ACTOR, "other")
-            await members(session, "joe", "both", "new", "elsewhere", "admin-of-acme", "developer")
+            mine = world.tenant_id
+            await members(session, "joe", "both", "new", "elsewhere", "admin-of-acme", "developer", home=mine)
+            await members(session, "guest")  # made by the platform, perhaps to work for another tenant tomorrow
+            await grant_role(session, ACTOR, "acme", "guest", DEVELOPER)
             await create_member(session, ACTOR, "boss", None, platform_admin=True)
             await grant_role(session, ACTOR, "acme", "boss", DEVELOPER)
             await grant_role(session, ACTOR, "acme", "joe", DEVELOPER, "shop")
@@ -175,10 +179,10 @@ def test_who_may_administer_whom(url: str) -> None:
                 assert may_administer(access, member, await list_grants(session, member_id=member.id))
             return "yes"
 
-        everybody = ["joe", "admin-of-acme", "both", "boss", "elsewhere", "new", "nobody"]
-        assert [await answer(boss, name) for name in everybody] == ["yes"] * 6 + ["NotFound"]
+        everybody = ["joe", "admin-of-acme", "both", "boss", "guest", "elsewhere", "new", "nobody"]
+        assert [await answer(boss, name) for name in everybody] == ["yes"] * 7 + ["NotFound"]
         assert [await answer(tenant_admin, name) for name in everybody] == [
-            *("yes", "yes", "Conflict", "Conflict"),
+            *("yes", "yes", "Conflict", "Conflict", "Conflict"),
             *("NotFound", "NotFound", "NotFound"),  # in the words for who does not exist
         ]
         assert {await answer(developer, name) for name in everybody} == {"NotFound"}
@@ -193,7 +197,7 @@ def test_rights_granted_while_a_password_is_reset_are_not_missed(url: str) -> No
         other = Database.open(url, clock=lambda: world.now_ms)
         async with world.db.write() as session:
             await create_tenant(session, ACTOR, "other")
-            await members(session, "joe", "admin-of-acme")
+            await members(session, "joe", "admin-of-acme", home=world.tenant_id)
             await grant_role(session, ACTOR, "acme", "joe", DEVELOPER)
             await grant_role(session, ACTOR, "acme", "admin-of-acme", ADMIN)
             access = await load_access(session, await get_member(session, "admin-of-acme"))
@@ -226,7 +230,7 @@ def test_rights_granted_while_a_password_is_reset_are_not_missed(url: str) -> No
 def test_a_role_of_a_later_release_gives_nothing_and_breaks_nothing(url: str) -> None:
     async def scenario(world: World) -> None:
         async with world.db.write() as session:
-            await members(session, "joe")
+            await members(session, "joe", home=world.tenant_id)
             await grant_role(session, ACTOR, "acme", "joe", MemberRole.VIEWER_METADATA)
             await grant_role(session, ACTOR, "acme", "joe", AUDITOR)
             await session.execute(text("UPDATE member_grants SET role = 'astronaut' WHERE role = 'auditor'"))
