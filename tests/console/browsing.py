@@ -20,8 +20,8 @@ from sqlalchemy import text
 ORIGIN = "http://console"  # of the World's http client
 OUR_PAGE = {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}
 FORM = "application/x-www-form-urlencoded"
-# Written by looking, and by nothing that a member asks for.
-_NOTED = {("sessions", "last_seen_at_ms"), ("access_tokens", "last_used_at_ms")}
+# Written by looking: when somebody was last here, and that a broker was asked something (the question itself is gone).
+_NOTED = {("sessions", "last_seen_at_ms"), ("access_tokens", "last_used_at_ms"), ("versions", "jobs")}
 _NONCE = re.compile(r"'nonce-([A-Za-z0-9_-]+)'")
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from coldstream.console import preview_routes
 from coldstream.console.pages.page import Action, Page
 from coldstream.console.pages.routes import ACTIONS, PAGES
 from coldstream.tenants.rights import RIGHTS_OF, Right, rights_in_namespace
@@ -138,11 +139,13 @@ def test_who_is_not_signed_in_is_led_to_the_sign_in_by_every_page(tmp_path: Path
     in_seeded_world(tmp_path, scenario)
 
 
-def test_looking_changes_nothing(tmp_path: Path) -> None:
+def test_looking_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preview_routes, "WAIT_S", 0.05)  # for a broker that is not there
+
     async def scenario(world: World, seeded: Seeded) -> None:
         before = await fingerprint(world.database)
         for page in PAGES:
-            await opened(world, seeded, "root", seeded.path(page.path))
+            await opened(world, seeded, "root", seeded.address(page))
             await opened(world, seeded, "root", seeded.path(page.path) + "?_method=DELETE&confirm=yes")
             await tab(world, seeded, "root").get(seeded.path(page.path), **{"X-HTTP-Method-Override": "POST"})
         assert await fingerprint(world.database) == before
