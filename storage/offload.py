@@ -198,9 +198,7 @@ class Offload:
         standing.running = True
         uploaded = list[ColdSegment]()
         try:
-            if standing.stale:
-                holder.cold = tuple(await self._manifest.committed(log.topic_id, log.partition))
-                standing.stale = False
+            await self._settle(log, holder, standing)
             for upload in self._planned(log, holder):
                 if upload.base not in standing.corrupt:
                     segment = await self._upload_or_report(log, upload, standing, gaps_allowed)
@@ -214,6 +212,20 @@ class Offload:
             return OffloadOutcome(tuple(uploaded), error, tuple(standing.corrupt.values()))
         finally:
             standing.running = False
+
+    async def settle(self, log: OffloadableLog, holder: ColdHolder) -> None:
+        """Makes `holder.cold` all that is committed, where the outcome of a commit was left unknown.
+
+        Whoever rewrites local files asks first: what may be cold is not theirs to change. Raises as the manifest does.
+        """
+        standing = self._standings.get((log.topic_id, log.partition))
+        if standing is not None and not standing.running:
+            await self._settle(log, holder, standing)
+
+    async def _settle(self, log: OffloadableLog, holder: ColdHolder, standing: _Standing) -> None:
+        if standing.stale:
+            holder.cold = tuple(await self._manifest.committed(log.topic_id, log.partition))
+            standing.stale = False
 
     def _put_off(self, log: OffloadableLog, standing: _Standing, error: Exception) -> None:
         standing.stale = standing.stale or isinstance(error, RangeTaken)

@@ -111,6 +111,7 @@ class Compactor:
             before = replace(outcome)
             partition.compacting = True
             try:
+                await self._tiering.settle(partition)
                 return await compact(
                     partition.log,
                     self._cleaner,

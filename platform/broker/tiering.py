@@ -130,6 +130,10 @@ class Tiering:
         """Whether a file of the partition is on its way to the object store."""
         return partition in self._uploading or partition in self._passes
 
+    async def settle(self, partition: Partition) -> None:
+        """Learn what is committed cold of a partition, where that is not certain. Raises one of EXPECTED."""
+        await self._offload.settle(partition.log, partition)
+
     def backlog(self) -> Backlog:
         """What was sealed and not yet cold when the partitions were last looked at."""
         return self._backlog

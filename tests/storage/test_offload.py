@@ -345,6 +345,23 @@ class TestPass:
 
         run(tmp_path, scenario)
 
+    def test_who_is_about_to_rewrite_local_files_learns_of_a_commit_whose_outcome_was_unknown(
+        self, tmp_path: Path
+    ) -> None:
+        async def scenario(tier: Tier) -> None:
+            log = tier.log(1)
+            down = ConnectionError("down")
+            tier.manifest.after = fail("commit", down)
+            tier.manifest.before = fail("state_of", down, times=3)
+            await tier.offload.settle(log, tier)  # nothing is known of the partition yet: nothing to ask
+            assert (await tier.offload.run(log, tier)).error is down
+            assert tier.cold == ()
+            await tier.offload.settle(log, tier)
+            assert tier.spans() == [(log.files[0].base, log.files[0].end)]
+            assert [(each.base, each.end) for each in tier.cold] == tier.spans()
+
+        run(tmp_path, scenario)
+
     def test_someone_elses_coverage_is_learnt_from_the_refusal(self, tmp_path: Path) -> None:
         async def scenario(tier: Tier) -> None:
             log = tier.log(2)
