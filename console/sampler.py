@@ -27,6 +27,8 @@ SAMPLE_EVERY_S = 10.0
 SHARE_OF_A_CORE = 0.02
 PAUSE_S_MAX = 300.0
 REFRESH_S_MAX = 5.0
+BROKER_STARTS_S_MAX = 15.0  # console and broker are often started together: what is not up yet is not away
+STARTED_YET_S = 0.25
 
 GONE = "there is no such namespace"
 SUSPENDED = "the namespace is suspended: the broker lets nobody in until it is resumed"
@@ -107,6 +109,10 @@ class Sampler:
         return cost_s
 
     async def _run(self) -> None:
+        for _ in range(int(BROKER_STARTS_S_MAX / STARTED_YET_S)):
+            if await self._broker.accepts():
+                break
+            await sleep(STARTED_YET_S)
         while True:
             pause_s = SAMPLE_EVERY_S
             try:

@@ -35,6 +35,11 @@ class TableBroker(BrokerClient):
         self.fails: Exception | None = None
         self.asked: list[dict[str, int]] = []
         self.holds: asyncio.Event | None = None
+        self.looks_until_it_listens = 0
+
+    async def accepts(self) -> bool:
+        self.looks_until_it_listens -= 1
+        return self.looks_until_it_listens < 0
 
     async def namespace_figures(
         self, namespace_id: UUID, topics: Mapping[str, int], known: NamespaceFigures | None = None
@@ -255,6 +260,32 @@ def test_the_task_outlives_a_database_that_fails_and_paces_itself(
 
     on_scene(tmp_path, scenario)
     assert pauses == pytest.approx([10.0, 10.0, 45.0, 300.0])
+
+
+@pytest.mark.parametrize(("looks", "pauses"), [(2, [0.25, 0.25, 10.0]), (10**6, [0.25] * 60 + [10.0])])
+def test_a_broker_that_is_still_starting_is_not_taken_for_one_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: int, pauses: list[float]
+) -> None:
+    paused: list[float] = []
+
+    async def scenario(scene: Scene) -> None:
+        scene.broker.looks_until_it_listens = looks
+        looked = asyncio.Event()
+
+        async def pause(seconds: float) -> None:
+            paused.append(seconds)
+            if seconds == module.SAMPLE_EVERY_S:
+                looked.set()
+                await asyncio.Event().wait()
+            assert scene.broker.asked == [], "it is asked for nothing before it listens, or for good after a while"
+
+        monkeypatch.setattr(module, "sleep", pause)
+        scene.sampler.start()
+        await asyncio.wait_for(looked.wait(), 5)
+        assert len(scene.broker.asked) == 1
+
+    on_scene(tmp_path, scenario)
+    assert paused == pauses
 
 
 # and with a real broker

@@ -265,7 +265,7 @@ def test_a_namespace_takes_no_defaults_that_contradict_what_one_of_its_topics_sa
     async def scenario(world: World) -> None:
         async with world.db.write() as session:
             await create_topic(session, ACTOR, world.namespace_id, "kept-cold", 1, {"remote.storage.enable": "true"})
-            with pytest.raises(InvalidConfig, match="topic 'kept-cold': cleanup[.]policy=compact with"):
+            with pytest.raises(InvalidConfig, match=r"topic 'kept-cold': cleanup[.]policy=compact with"):
                 await alter_namespace(session, ACTOR, "acme", "shop", defaults={"cleanup.policy": "compact"})
 
     in_world(url, scenario)
