@@ -19,9 +19,9 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def world(platform: PlatformProcess) -> Seeded:
-    """A tenant with something of everything, on the platform that the worker shares."""
+    """A tenant with something of everything, on the platform that the worker shares: what a test spoils, it makes."""
     chromium_or_skip()
     from coldstream.tests.browser.inhabited import inhabit
 

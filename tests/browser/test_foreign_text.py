@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from coldstream.console.pages.routes import PAGES
 from coldstream.tenants.database import Database
+from coldstream.tests.browser.chromium import chromium_or_skip
 from coldstream.tests.browser.corpus import BYTES, MARK, everything, polyglot, unseen_in
-from coldstream.tests.browser.inhabited import cluster_of, fill, in_thread, read_some
+from coldstream.tests.browser.inhabited import cluster_of, fill, in_thread, inhabit, read_some
 from coldstream.tests.browser.visitor import NARROW_WITHOUT_SCRIPTS, WIDE, Screen, Visitor
 from coldstream.tests.console.hostile_rows import make_hostile
 from coldstream.tests.console.seeded import TOPIC, Seeded
@@ -22,6 +23,12 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformProce
     """One of its own: what is done to its rows would spoil other files' tests."""
     with PlatformProcess.started(tmp_path_factory.mktemp("hostile"), offload_interval_ms=200) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def world(platform: PlatformProcess) -> Seeded:
+    chromium_or_skip()
+    return inhabit(platform)
 
 
 @pytest.fixture(scope="module")
