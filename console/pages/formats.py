@@ -33,6 +33,11 @@ def count(number: int | float | None) -> str:
     return NOT_KNOWN if number is None else f"{number:,.0f}"
 
 
+def counted(number: int | None, noun: str) -> str:
+    """`1 record`, `12,345 records`: for nouns whose plural is made with an s."""
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+
+
 def rate(per_second: float | None) -> str:
     """`12.5`, `1,200`: without its unit."""
     if per_second is None:

@@ -35,6 +35,7 @@ def environment() -> Environment:
     made.filters |= {
         "size": formats.size,
         "count": formats.count,
+        "counted": formats.counted,
         "rate": formats.rate,
         "duration": formats.duration,
         "visible": formats.visible,

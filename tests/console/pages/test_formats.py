@@ -50,3 +50,12 @@ def test_what_cannot_be_seen_in_a_text_is_shown_and_all_of_it_is_escaped() -> No
     assert "\u202e" not in shown and "U+202E" in shown and "right-to-left override" in shown
     assert "U+200B" in shown
     assert str(formats.visible("Müller & Söhne, 日本")) == "Müller &amp; Söhne, 日本"
+
+
+def test_one_thing_is_not_called_several() -> None:
+    assert [formats.counted(number, "record") for number in (0, 1, 1234, None)] == [
+        "0 records",
+        "1 record",
+        "1,234 records",
+        "— records",
+    ]
