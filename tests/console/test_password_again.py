@@ -1,4 +1,4 @@
-"""What cannot be undone, and what makes a credential, asks for the password again after ten minutes: every such form."""
+"""What cannot be undone, and what makes a credential, asks for the password after ten minutes: every such form."""
 
 from pathlib import Path
 
