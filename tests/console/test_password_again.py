@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from coldstream.console.app import OPERATIONS
 from coldstream.console.pages.routes import ACTIONS
 from coldstream.tenants.actor import Actor
 from coldstream.tenants.members import create_member
 from coldstream.tenants.sessions import CONFIRMED_MS, open_session
-from coldstream.tests.console.browsing import Tab, fingerprint, in_seeded_world, tab
+from coldstream.tests.console.browsing import OUR_PAGE, Tab, fingerprint, in_seeded_world, tab
 from coldstream.tests.console.seeded import PASSWORD, Seeded
 from coldstream.tests.console.world import World
 from sqlalchemy import text
@@ -58,6 +59,24 @@ def test_nothing_dangerous_is_done_without_the_password(tmp_path: Path, given: d
             answer = await tab(world, seeded, "root").post(seeded.path(action.path), given)
             if answer.status_code != 422 or "set-cookie" in answer.headers:
                 wrong.append(f"{action.path}: {answer.status_code}")
+        assert wrong == []
+        assert await fingerprint(world.database) == before
+
+    in_seeded_world(tmp_path, scenario)
+
+
+def test_nothing_dangerous_is_done_over_http_for_a_session_that_proved_nothing_lately(tmp_path: Path) -> None:
+    async def scenario(world: World, seeded: Seeded) -> None:
+        await long_after(world)
+        cookie = {"Cookie": f"coldstream_session={seeded.people['root'].cookie}", "Content-Type": "application/json"}
+        before, wrong = await fingerprint(world.database), []
+        for operation in OPERATIONS:
+            if operation.dangerous:
+                path = seeded.path(operation.path)
+                headers = {**OUR_PAGE, **cookie}
+                answer = await world.http.request(operation.method, path, headers=headers, content=b"{}")
+                if answer.status_code != 403:
+                    wrong.append(f"{operation.method} {operation.path}: {answer.status_code}")
         assert wrong == []
         assert await fingerprint(world.database) == before
 
