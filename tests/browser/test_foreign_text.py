@@ -15,6 +15,8 @@ from coldstream.tests.platform_process import PlatformProcess
 from coldstream.tests.virtual_cluster import VirtualCluster
 from confluent_kafka import Producer
 
+# Pages that show text of clients' choosing: keys' and members' names, browsers' names, groups, audit entries, records.
+SHOWING = {"home", "keys", "key", "member", "namespace_audit", "sessions", "tokens", "topic_history", "topic_overview"}
 GROUPS = 12  # of the corpus, as group ids; its first texts are those that would run
 
 
@@ -84,12 +86,16 @@ def test_nothing_that_clients_chose_is_taken_for_ours(
 ) -> None:
     visitor = visit("root", screen)
     wrong: list[str] = []
+    showing: list[str] = []
     for page in PAGES:
         visitor.open(hostile.path(page.path))
         shown = visitor.page
         foreign = shown.locator(f"[{MARK}]").count()
         if foreign:
             wrong.append(f"{page.path}: {foreign} foreign elements")
-        if unseen := unseen_in(shown.evaluate("document.documentElement.innerText + document.title")):
+        text = shown.evaluate("document.documentElement.innerText + document.title")
+        showing += [page.name] if MARK in text else []
+        if unseen := unseen_in(text):
             wrong.append(f"{page.path}: unseen characters {unseen}")
     assert wrong == [], "\n".join(wrong)
+    assert set(showing) >= SHOWING, "else it is the corpus that is missing"

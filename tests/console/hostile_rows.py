@@ -18,8 +18,8 @@ OPEN: Mapping[str, tuple[str, ...]] = {
     "access_tokens": ("name",),
     "member_grants": ("created_by",),
     "sessions": ("address", "user_agent"),
-    "jobs": ("kind", "error", "created_by"),
-    "audit": ("actor_id", "actor_name", "action", "object_kind", "object_name"),
+    "jobs": ("error", "created_by"),
+    "audit": ("actor_name", "object_name"),
 }
 CLOSED: Mapping[str, tuple[str, ...]] = {
     "tenants": ("name",),
@@ -33,8 +33,8 @@ CLOSED: Mapping[str, tuple[str, ...]] = {
     "access_tokens": ("id",),
     "member_grants": ("role",),
     "sessions": ("id",),
-    "jobs": ("state", "lease_owner"),
-    "audit": ("actor_kind", "object_id"),
+    "jobs": ("kind", "state", "lease_owner"),
+    "audit": ("action", "actor_id", "actor_kind", "object_id", "object_kind"),
     "usage": ("measure",),
 }
 
