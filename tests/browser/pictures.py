@@ -3,7 +3,8 @@
     python -m coldstream.tests.browser.pictures [--only TEXT] [--to build/screenshots]
 
 Full: a namespace with something of everything. Empty: one with nothing, for the pages that can be looked at then.
-Failing: a console that cannot reach its broker, on the same database. Pictures are not committed.
+Failing: a console that cannot reach its broker, on the same database. And what forms answer: refused, or with a secret.
+Pictures are not committed.
 """
 
 import argparse
@@ -11,13 +12,15 @@ import html
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from coldstream.console.pages.components import PAGES as COMPONENT_PAGES
 from coldstream.console.pages.page import Page
 from coldstream.console.pages.routes import PAGES
+from coldstream.tests.browser.answers import REFUSING, SHOWN_ONCE, refused
 from coldstream.tests.browser.brokerless import brokerless
 from coldstream.tests.browser.chromium import chromium_path, launched
 from coldstream.tests.browser.inhabited import inhabit
@@ -50,6 +53,7 @@ class Sight:
     state: str
     url: str
     who: str | None
+    way: Callable[[Visitor], object] | None = None  # for what no address leads to
 
 
 def sights(world: Seeded, url: str, brokerless_url: str, only: str) -> Iterator[Sight]:
@@ -69,6 +73,16 @@ def sights(world: Seeded, url: str, brokerless_url: str, only: str) -> Iterator[
             yield Sight(page.path, "as who may only look", url + path, "watcher")
 
 
+def leads_to(world: Seeded, url: str, only: str) -> Iterator[Sight]:
+    """What forms answer: found at no address, so somebody has to fill them in."""
+    for path in REFUSING:
+        if only in path:
+            yield Sight(path, "refused", url, "root", partial(refused, world=world, path=path))
+    for name, made in SHOWN_ONCE.items():
+        if only in name:
+            yield Sight(name.replace("_", " "), "shown once", url, "root", partial(made, world=world))
+
+
 def take(browser: Browser, world: Seeded, found: Sequence[Sight], folder: Path) -> list[str]:
     """A picture of each sight on each screen; rows of the sheet."""
     rows: dict[tuple[str, str], list[str]] = {}
@@ -77,7 +91,10 @@ def take(browser: Browser, world: Seeded, found: Sequence[Sight], folder: Path) 
             host = "/".join(sight.url.split("/")[:3])
             person = [] if sight.who is None else [_cookie(host, world, sight.who)]
             visitor = Visitor(browser, host, screen, person)
-            visitor.page.goto(sight.url)
+            if sight.way is None:
+                visitor.page.goto(sight.url)
+            else:
+                sight.way(visitor)
             file = f"{number:03}-{screen}.png"
             visitor.page.screenshot(path=folder / file, full_page=True, animations="disabled")
             complaints = "; ".join(visitor.complaints)
@@ -117,6 +134,7 @@ def main() -> int:
             world = inhabit(platform)
             with brokerless(platform) as elsewhere, launched(chromium) as browser:
                 found = list(sights(world, platform.url, elsewhere, arguments.only))
+                found += leads_to(world, platform.url, arguments.only)
                 rows = take(browser, world, found, folder)
     sheet = folder / "index.html"
     title = "Coldstream, every page"
