@@ -70,6 +70,7 @@ class Arrival(View):
     position: str
     records: list[ShownRecord]
     sees_records: bool
+    makes_keys: bool
     more: int = 0
     problem: str = ""
     newest: bool = False  # nobody waited for them: they are what there is
@@ -217,6 +218,7 @@ def _arrival(
         records=records[:SHOWN_MAX],
         more=max(0, len(records) - SHOWN_MAX),
         sees_records=visit.allows(Right.RECORDS_VIEW),
+        makes_keys=visit.allows(Right.KEYS_MANAGE),
         problem=problem,
     )
 
