@@ -46,20 +46,22 @@ _TO_THE_TOP = """
   top.focus();
 }
 """
-# Where Tab has come to: its place in the list above (-1: the page itself, -2: not in the list), and what marks it.
-_FOCUSED = """
+# Notes each place that takes the focus: where it is in the list above (-1: not in it), and what marks it. Told by the
+# page itself, since to ask it after every key takes most of the time of a walk.
+_WATCH_FOCUS = """
 () => {
-  const element = document.activeElement;
-  if (!element || element === document.body || element === document.documentElement) return null;
-  let at = window.__stops.indexOf(element);
-  if (at < 0 && element.type === 'radio')
-    at = window.__stops.findIndex((stop) => stop.type === 'radio' && stop.name === element.name);
-  const style = getComputedStyle(element), box = element.getBoundingClientRect();
-  const outlined = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
-  const name = `${element.tagName.toLowerCase()} ${(element.name || element.textContent || '').trim().slice(0, 40)}`;
-  return {at, name, href: element.getAttribute('href') || '', marked: outlined || style.boxShadow !== 'none',
-          onScreen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.right > 0
-                    && box.top < innerHeight && box.left < innerWidth};
+  window.__visited = [];
+  document.addEventListener('focusin', ({target: element}) => {
+    let at = window.__stops.indexOf(element);
+    if (at < 0 && element.type === 'radio')
+      at = window.__stops.findIndex((stop) => stop.type === 'radio' && stop.name === element.name);
+    const style = getComputedStyle(element), box = element.getBoundingClientRect();
+    const outlined = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
+    const name = `${element.tagName.toLowerCase()} ${(element.name || element.textContent || '').trim().slice(0, 40)}`;
+    window.__visited.push({at, name, href: element.getAttribute('href') || '',
+      marked: outlined || style.boxShadow !== 'none',
+      onScreen: box.width > 0 && box.height > 0 && box.bottom + scrollY > 0 && box.right + scrollX > 0});
+  });
 }
 """
 _NAMES = "() => window.__stops.map((e) => `${e.tagName} ${(e.name || e.textContent || '').trim().slice(0, 40)}`)"
@@ -133,18 +135,17 @@ def keyboard_faults(page: Page) -> list[str]:
 def _tabs(page: Page, count: int) -> Iterator[Stop]:
     """Every stop from the top of the page until the focus leaves it or comes round."""
     page.evaluate(_TO_THE_TOP)
+    page.evaluate(_WATCH_FOCUS)
     keys = page.context.new_cdp_session(page)  # one message for each key, where `keyboard.press` sends and awaits two
-    first = None
     for _ in range(min(count + 5, TABS_MAX)):
         keys.send("Input.dispatchKeyEvent", _TAB)
-        focused: dict[str, Any] | None = page.evaluate(_FOCUSED)
-        if focused is None:
+    visited: list[dict[str, Any]] = page.evaluate("() => window.__visited")
+    first = None
+    for focused in visited:
+        if first is not None and focused["at"] == first:
             return
-        stop = Stop(focused["at"], focused["name"], focused["href"], focused["marked"], focused["onScreen"])
-        if first is not None and stop.at == first:
-            return
-        first = stop.at if first is None else first
-        yield stop
+        first = focused["at"] if first is None else first
+        yield Stop(focused["at"], focused["name"], focused["href"], focused["marked"], focused["onScreen"])
 
 
 @cache

@@ -39,7 +39,7 @@ class Screen:
 WIDE, NARROW = Screen(1280), Screen(390)
 WITHOUT_SCRIPTS = Screen(1280, scripts=False)
 NARROW_WITHOUT_SCRIPTS = Screen(390, scripts=False)
-SCREENS = (WIDE, NARROW, NARROW_WITHOUT_SCRIPTS)  # of every journey
+SCREENS = (WIDE, NARROW_WITHOUT_SCRIPTS)  # of every journey
 
 
 class Visitor:
